@@ -1,0 +1,72 @@
+"""What one analysis is asked for and what it holds: the context that the pipeline's stages hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from medfm_core.plausibility import Caution
+
+if TYPE_CHECKING:
+    from medfm_core.cards import ModelCard
+    from medfm_core.label_statistics import LabelStatistics
+    from medfm_core.measurements import OrganMeasurement
+    from medfm_core.segmentation import Segmentation
+    from medfm_core.volume import Volume
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for.
+
+    Attributes:
+        card_id: model to use; None for the default organ segmenter.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        series: which series of a DICOM folder.
+        force: go on although the image does not look like a CT in Hounsfield units.
+        hu_offset: added to every voxel before anything else, HU.
+        deterministic: the same result on every run of the same machine, bit by bit.
+        threads: CPU threads; None for what the settings say.
+        organs: names of organs, groups or systems to keep; empty for all.
+        overwrite: allow a results folder that holds other files.
+    """
+
+    card_id: str | None = None
+    device: str = "auto"
+    series: str | None = None
+    force: bool = False
+    hu_offset: float = 0.0
+    deterministic: bool = False
+    threads: int | None = None
+    organs: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """One scan and what is known of it so far; every stage returns a copy that knows more.
+
+    Attributes:
+        options: what was asked for.
+        created: when the run began, ISO 8601 with zone.
+        card: the organ segmenter's card.
+        image: the scan as read, in HU, NaN and all.
+        voxels_sha256: of the voxels as stored, before any offset: first index fastest, little-endian.
+        cautions: doubts about the input and the result.
+        segmentation: label map and what its model covers.
+        statistics: sums per label.
+        measurements: one per structure.
+        seconds: time per finished stage.
+    """
+
+    options: Options
+    created: str
+    card: ModelCard
+    image: Volume | None = None
+    voxels_sha256: str = ""
+    cautions: tuple[Caution, ...] = ()
+    segmentation: Segmentation | None = None
+    statistics: LabelStatistics | None = None
+    measurements: tuple[OrganMeasurement, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)

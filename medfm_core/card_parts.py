@@ -1,0 +1,298 @@
+"""The parts of a model card: plain frozen dataclasses, each checking its own values.
+
+`medfm_core.strict` builds them from JSON and refuses what is not here; a check that fails raises ValueError with a
+clause, to which the reader adds the card and the place.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from medfm_core.strict import nearest
+
+MODALITIES = ("CT", "MR", "PT")
+SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo", "revision")}
+ROLES = ("weights", "text", "prompts", "tokenizer", "config")
+SPACING_RULES = ("exact", "at_least", "native")
+INTENSITIES = {
+    "clip_scale": ("hu", "to"),
+    "clip_zscore": ("hu", "mean", "std"),
+    "windows": ("windows", "to"),
+    "percentiles": ("percentiles", "to"),
+    "zscore": (),
+    "none": (),
+}
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+TTA = ("none", "flip")
+ORIENTATIONS = tuple(
+    "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
+)
+_SIZED = re.compile(r"(seconds_(?:cpu|cuda|mps)|ram_gb|vram_gb)_(\d+)x(\d+)x(\d+)")
+
+
+def choose(what: str, value: str, allowed: tuple[str, ...] | Mapping) -> None:
+    """Refuse a value that is not among the allowed ones, naming the nearest.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if value not in allowed:
+        raise ValueError(f"{what} {value!r} is not known{nearest(value, allowed)}")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network of `medfm_core.models` to build; `options` are its own, the keys beside `name`."""
+
+    name: str
+    options: Mapping[str, object] = field(default_factory=dict, metadata={"rest": True})
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a set of weights.
+
+    Attributes:
+        file: its name in the folder of the source, with "/" between folders.
+        sha256: of its bytes, 64 hexadecimal digits.
+        bytes: its size.
+        role: what it holds.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    role: str = "weights"
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.file)
+        if not self.file or "\\" in self.file or ":" in self.file or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"file {self.file!r} must be a relative name without '..', ':' or backslash")
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError(f"sha256 of {self.file} must be 64 lower-case hexadecimal digits")
+        if self.bytes <= 0:
+            raise ValueError(f"bytes of {self.file} must be positive")
+        choose("role", self.role, ROLES)
+        if self.role == "weights" and path.suffix != ".safetensors":
+            raise ValueError(f"weights must be a .safetensors file, not {self.file}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files come from.
+
+    Attributes:
+        kind: "shipped" (Resources/weights), "file" (a folder) or "hub" (the Hugging Face Hub).
+        path: folder of a "file" source; a relative one starts at the card.
+        repo: "owner/name" on the hub.
+        revision: full commit, 40 hexadecimal digits; a branch could change under us.
+        gated: whether the owner must grant access first.
+        access: how to get that access, one sentence.
+        mirrors: other base addresses that hold the same files (https).
+    """
+
+    kind: str
+    path: str | None = None
+    repo: str | None = None
+    revision: str | None = None
+    gated: bool = False
+    access: str | None = None
+    mirrors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        choose("source kind", self.kind, SOURCES)
+        for name in ("path", "repo", "revision"):
+            if (name in SOURCES[self.kind]) != (getattr(self, name) is not None):
+                raise ValueError(f"a source of kind {self.kind!r} needs {_list(SOURCES[self.kind])}; see {name!r}")
+        if self.repo is not None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.repo):
+            raise ValueError(f"repo {self.repo!r} must read owner/name")
+        if self.revision is not None and not re.fullmatch("[0-9a-f]{40}", self.revision):
+            raise ValueError(f"revision {self.revision!r} must be a full commit of 40 hexadecimal digits")
+        if not all(address.startswith("https://") for address in self.mirrors):
+            raise ValueError("mirrors must be https addresses")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A display window in HU."""
+
+    level: float
+    width: float
+
+    def __post_init__(self) -> None:
+        if self.width <= 0:
+            raise ValueError(f"window width {self.width} must be positive")
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How voxel values become network input.
+
+    | kind | what happens |
+    |---|---|
+    | clip_scale | clip to `hu`, scale linearly to `to` |
+    | clip_zscore | clip to `hu`, subtract `mean`, divide by `std` |
+    | windows | one channel per window, each scaled to `to` |
+    | percentiles | clip to two percentiles of the volume, scale to `to` |
+    | zscore | subtract the volume's mean, divide by its standard deviation, over its foreground |
+    | none | as it is |
+    """
+
+    kind: str
+    hu: tuple[float, float] | None = None
+    to: tuple[float, float] | None = None
+    windows: tuple[Window, ...] | None = None
+    percentiles: tuple[float, float] | None = None
+    mean: float | None = None
+    std: float | None = None
+
+    def __post_init__(self) -> None:
+        choose("intensity kind", self.kind, INTENSITIES)
+        for name in ("hu", "to", "windows", "percentiles", "mean", "std"):
+            if (name in INTENSITIES[self.kind]) != (getattr(self, name) is not None):
+                raise ValueError(f"intensity {self.kind!r} needs {_list(INTENSITIES[self.kind])}; see {name!r}")
+        for name in ("hu", "to", "percentiles"):
+            low, high = getattr(self, name) or (0, 1)
+            if low >= high:
+                raise ValueError(f"{name} [{low:g}, {high:g}] must rise")
+        if self.std is not None and self.std <= 0:
+            raise ValueError(f"std {self.std:g} must be positive")
+        if self.windows == ():
+            raise ValueError("windows must not be empty")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What goes in, and how it is prepared; training and inference read it here.
+
+    Attributes:
+        modality: of `MODALITIES`.
+        intensity: how voxel values are prepared.
+        orientation: axis codes of the array, e.g. "LPS" (first axis grows towards Left); None for as it is stored.
+        spacing_mm: voxel spacing in the order of the array's axes; None with the rule "native".
+        spacing_rule: "exact" resamples to it, "at_least" only what is finer, "native" nothing.
+        size: voxels that the network takes, where it is fixed.
+        sequences: MR sequences it takes, e.g. "T1w"; empty for any.
+        regions: body regions it was made for, e.g. "chest"; empty for any.
+    """
+
+    modality: tuple[str, ...]
+    intensity: Intensity
+    orientation: str | None = "LPS"
+    spacing_mm: tuple[float, float, float] | None = None
+    spacing_rule: str = "exact"
+    size: tuple[int, int, int] | None = None
+    sequences: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.modality:
+            raise ValueError("modality must not be empty")
+        for modality in self.modality:
+            choose("modality", modality, MODALITIES)
+        if self.orientation is not None:
+            choose("orientation", self.orientation, ORIENTATIONS)
+        choose("spacing_rule", self.spacing_rule, SPACING_RULES)
+        if (self.spacing_mm is None) != (self.spacing_rule == "native"):
+            raise ValueError('spacing_mm must be given, or the spacing_rule be "native"')
+        if self.spacing_mm and min(self.spacing_mm) <= 0:
+            raise ValueError(f"spacing_mm {list(self.spacing_mm)} must be positive")
+        if self.size and min(self.size) <= 0:
+            raise ValueError(f"size {list(self.size)} must be positive")
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How to run it.
+
+    Attributes:
+        tile: sides of a tile in voxels, in the order of the net's axes (D, H, W).
+        overlap: share of a tile that its neighbour covers too.
+        batch: tiles at once.
+        precision: "auto" lets a probe on the machine decide.
+        tta: test-time augmentation beside the zooms.
+        zooms: each tile is also seen enlarged by these factors and the answers are averaged.
+    """
+
+    tile: tuple[int, int, int] | None = None
+    overlap: float = 0.5
+    batch: int = 1
+    precision: str = "auto"
+    tta: str = "none"
+    zooms: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        if not self.zooms or min(self.zooms) <= 0:
+            raise ValueError(f"zooms {list(self.zooms)} must be positive, one at least")
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap {self.overlap:g} must be at least 0 and below 1")
+        if (self.tile and min(self.tile) <= 0) or self.batch <= 0:
+            raise ValueError("tile and batch must be positive")
+        choose("precision", self.precision, PRECISIONS)
+        choose("tta", self.tta, TTA)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a machine must have for a usual volume; `sized` holds keys such as `seconds_cpu_512x512x133`."""
+
+    ram_gb: float | None = None
+    vram_gb: float | None = None
+    disk_gb: float | None = None
+    sized: Mapping[str, float] = field(default_factory=dict, metadata={"rest": True})
+
+    def __post_init__(self) -> None:
+        for key, value in self.sized.items():
+            if not _SIZED.fullmatch(key):
+                known = ("ram_gb", "vram_gb", "disk_gb", "seconds_cpu_512x512x133", "ram_gb_512x512x133")
+                raise ValueError(f"the entry {key!r} is not known{nearest(key, known)}")
+            if value <= 0:
+                raise ValueError(f"{key} must be positive")
+        if any(value is not None and value <= 0 for value in (self.ram_gb, self.vram_gb, self.disk_gb)):
+            raise ValueError("ram_gb, vram_gb and disk_gb must be positive")
+
+    def by_size(self, what: str) -> dict[tuple[int, int, int], float]:
+        """The figures of one kind, e.g. "seconds_cpu", by volume shape."""
+        found = ((_SIZED.fullmatch(key), value) for key, value in self.sized.items())
+        return {(int(m[2]), int(m[3]), int(m[4])): value for m, value in found if m and m[1] == what}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement of the weights, with what it is worth beside it.
+
+    Attributes:
+        on: the data and how they were split.
+        metric: its name, e.g. "dice".
+        values: figure per class, or "mean".
+        baselines: the same figures for other methods on the same data, by method.
+        interval: 95 % interval per class, `(low, high)`.
+        n: number of cases.
+        note: what to know when reading it.
+    """
+
+    on: str
+    metric: str
+    values: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    n: int | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.on and self.metric and self.values):
+            raise ValueError("on, metric and values must not be empty")
+        for key in itertools.chain(self.interval, *self.baselines.values()):
+            if key not in self.values:
+                raise ValueError(f"{key!r} has a baseline or interval but no value{nearest(key, self.values)}")
+        for key, (low, high) in self.interval.items():
+            if low > high:
+                raise ValueError(f"the interval of {key!r} must rise")
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return f"exactly {', '.join(names)}" if names else "nothing more"

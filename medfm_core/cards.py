@@ -1,0 +1,282 @@
+"""Model cards: what a set of weights is, needs and may be used for.
+
+A card is `cards/<id>.json` in the Resources folder. Training, inference, panel and report read everything they need to
+know of a model there; keys that are not fields of `ModelCard` are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from medfm_core.anatomy import load_vocabulary
+from medfm_core.card_parts import (
+    Architecture,
+    InferenceSettings,
+    InputSpec,
+    Measured,
+    Needs,
+    Source,
+    WeightFile,
+    choose,
+)
+from medfm_core.errors import InputError, WeightsError
+from medfm_core.settings import read_settings
+from medfm_core.strict import from_dict, nearest, to_dict, unknown_name
+
+TASKS = (
+    "organ_segmentation",
+    "findings",
+    "embedding",
+    "brain_embedding",
+    "whole_body_embedding",
+    "text_embedding",
+    "report_text",
+)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything that is to be known of one set of weights.
+
+    Attributes:
+        id: name of the card, e.g. "organ-segmenter-tiny.v1"; what it means never changes.
+        task: one of `TASKS`.
+        architecture: the network.
+        weights: its files; the first of role "weights" is the network's own.
+        source: where the files come from.
+        input: what goes in and how it is prepared.
+        licence: SPDX identifier, or the owner's name for it.
+        trained_on: data it saw, each with its licence.
+        intended_use: what it may be used for.
+        title, summary: for lists and reports.
+        labels: network channel ("1" upwards) to vocabulary name; a channel without entry is not used, several channels
+            may share a name. Empty for models without classes.
+        groups: named sets of output classes, e.g. for choosing what to show.
+        inference: how to run it.
+        needs: what the machine must have.
+        measured: how good it is, and on what.
+        limits: where it fails.
+        licence_url: the licence's address.
+        terms: what the user must accept before the first use; None when there is nothing to accept.
+        references: papers and pages.
+        default: whether it is what runs when the user names no model for the task.
+        folder: where the card was read; None for one that was not read from a file.
+    """
+
+    id: str
+    task: str
+    architecture: Architecture
+    weights: tuple[WeightFile, ...]
+    source: Source
+    input: InputSpec
+    licence: str
+    trained_on: tuple[str, ...]
+    intended_use: str
+    title: str = ""
+    summary: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    needs: Needs = field(default_factory=Needs)
+    measured: tuple[Measured, ...] = ()
+    limits: tuple[str, ...] = ()
+    licence_url: str | None = None
+    terms: str | None = None
+    references: tuple[str, ...] = ()
+    default: bool = False
+    folder: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[a-z0-9][a-z0-9._-]*", self.id):
+            raise ValueError(f"id {self.id!r} must be of lower-case letters, digits, '.', '_' and '-'")
+        choose("task", self.task, TASKS)
+        for name in ("licence", "trained_on", "intended_use"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must not be empty")
+        if not any(file.role == "weights" for file in self.weights):
+            raise ValueError("weights must hold a file of role 'weights'")
+        if len({file.file for file in self.weights}) < len(self.weights):
+            raise ValueError("weights must not name a file twice")
+        if self.source.gated and not self.source.access:
+            raise ValueError("source.access must say how to get access to gated weights")
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        if self.task != "organ_segmentation":
+            return
+        if not self.labels:
+            raise ValueError("labels must not be empty for an organ segmenter")
+        known = load_vocabulary().names().values()
+        channels = self.architecture.options.get("out_channels")
+        for channel, name in self.labels.items():
+            if not re.fullmatch("[1-9][0-9]{0,3}", channel):
+                raise ValueError(f"labels: the channel {channel!r} must be a number from 1 (0 is the background)")
+            if isinstance(channels, int) and int(channel) >= channels:
+                raise ValueError(
+                    f"labels: channel {channel} is not among the network's {channels}, 0 to {channels - 1}"
+                )
+            if name not in known:
+                raise ValueError(f"labels: channel {channel}: {unknown_name('organ', name, known)}")
+        for group, members in self.groups.items():
+            for name in members:
+                if name not in self.labels.values():
+                    raise ValueError(f"groups.{group}: {unknown_name('class', name, self.labels.values())}")
+
+    @property
+    def channels(self) -> dict[int, str]:
+        """Network channel to vocabulary name, in channel order."""
+        return {int(channel): self.labels[channel] for channel in sorted(self.labels, key=int)}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The vocabulary names that the model can tell, each once, in channel order."""
+        return tuple(dict.fromkeys(self.channels.values()))
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the card's content, for manifests; the layout of the file does not matter."""
+        text = json.dumps(to_dict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def root(self) -> Path:
+        """The folder that the files lie in.
+
+        Raises:
+            WeightsError: the weights are on the hub: only the hub's cache knows where they lie.
+        """
+        if self.source.kind == "shipped":
+            return read_settings().resources / "weights"
+        if self.source.path is not None:
+            return (self.folder or Path()) / self.source.path
+        raise WeightsError(f"the weights of {self.id} are on the hub ({self.source.repo})", "fetch them first")
+
+    def files(self, root: str | Path | None = None) -> dict[WeightFile, Path]:
+        """Each file of the card and where it lies.
+
+        Args:
+            root: the folder they lie in; by default the one of the source. The hub's cache gives it.
+        """
+        folder = self.root() if root is None else Path(root)
+        return {file: folder / file.file for file in self.weights}
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the network's own weights lie."""
+        return next(path for file, path in self.files().items() if file.role == "weights")
+
+    def verify(self, root: str | Path | None = None) -> tuple[Path, ...]:
+        """Check that each file is the one that the card means: see `verify_card`."""
+        return verify_card(self, root)
+
+
+def verify_card(card: ModelCard, root: str | Path | None = None) -> tuple[Path, ...]:
+    """Check every file of a card by size and sha256.
+
+    Args:
+        card: the card.
+        root: the folder the files lie in, where it is not the card's own.
+
+    Returns:
+        The files' paths, in the card's order.
+
+    Raises:
+        WeightsError: a file is missing or is not the one that the card means.
+    """
+    fix = {
+        "shipped": "install MedFM anew; in a checkout, fetch the weights of this revision",
+        "file": "use the weights that belong to this card",
+        "hub": "remove the file and fetch it again",
+    }[card.source.kind]
+    files = card.files(root)
+    for file, path in files.items():
+        if not path.is_file():
+            raise WeightsError(f"the weights file {path} of {card.id} is missing", fix)
+        try:
+            size = path.stat().st_size
+            if size != file.bytes:
+                raise WeightsError(f"the weights file {path} has {size:,} bytes, the card says {file.bytes:,}", fix)
+            if _sha256(path) != file.sha256:
+                raise WeightsError(f"the weights file {path} is not the one that the card {card.id} means", fix)
+        except OSError as error:
+            raise WeightsError(f"cannot read the weights file {path} ({error.strerror})", fix) from error
+    return tuple(files.values())
+
+
+def list_cards(folder: str | Path | None = None) -> tuple[ModelCard, ...]:
+    """All cards, by id.
+
+    Args:
+        folder: where the cards lie; by default `cards` of the Resources.
+
+    Raises:
+        WeightsError: a card is not usable.
+    """
+    return tuple(_read(path) for path in sorted(_cards(folder).glob("*.json")))
+
+
+def load_card(name: str | Path, folder: str | Path | None = None) -> ModelCard:
+    """Read one card.
+
+    Args:
+        name: its id, or the path of its file.
+        folder: where the cards lie; by default `cards` of the Resources.
+
+    Raises:
+        InputError: there is no such card; the nearest ids are given.
+        WeightsError: the card is not usable.
+    """
+    given = Path(name)
+    if given.suffix == ".json":
+        if not given.is_file():
+            raise InputError(f"there is no model card {given}", "give the path of a card or the id of a model")
+        return _read(given)
+    known = {path.stem: path for path in _cards(folder).glob("*.json")}
+    if str(name) not in known:
+        raise InputError(unknown_name("model", name, known), "see `medfm models list`")
+    return _read(known[str(name)])
+
+
+def default_card(task: str, folder: str | Path | None = None) -> ModelCard:
+    """The card that runs when the user names none: the task's default, or its only shipped one.
+
+    Raises:
+        InputError: the task is not known.
+        WeightsError: no card is there for it, or several and no default.
+    """
+    if task not in TASKS:
+        raise InputError(f"the task {task!r} is not known{nearest(task, TASKS)}")
+    cards = [card for card in list_cards(folder) if card.task == task]
+    chosen = [card for card in cards if card.default] or [card for card in cards if card.source.kind == "shipped"]
+    if len(chosen) != 1:
+        ids = ", ".join(card.id for card in chosen or cards) or "none"
+        raise WeightsError(f"there is no single default model for {task} (there: {ids})", "name the model to use")
+    return chosen[0]
+
+
+def _cards(folder: str | Path | None) -> Path:
+    return read_settings().resources / "cards" if folder is None else Path(folder)
+
+
+def _read(path: Path) -> ModelCard:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"the model card {path} cannot be read ({error})", "correct or replace it") from error
+    card = from_dict(ModelCard, data, f"the model card {path}", WeightsError)
+    if card.id != path.stem:
+        raise WeightsError(f"the model card {path} says its id is {card.id!r}", "name the file after its id")
+    return replace(card, folder=path.parent)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,171 @@
+"""What is known of an input before its voxels are decoded, and how much memory decoding may take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medfm_core.errors import GeometryError, InputError, ResourceError
+from medfm_core.geometry import Affine, Grid
+from medfm_core.settings import read_settings
+
+_THINNEST_MM, _THICKEST_MM = 0.05, 25.0
+_MOST_ANISOTROPIC = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """What an image file or series says of itself.
+
+    Args:
+        grid: shape and place of the voxels.
+        dtype: type of the voxels once decoded; an upper bound where only the values decide.
+        format: "nifti", "nrrd", "mha" or "dicom".
+        modality: DICOM's word ("CT", "MR"), None if the format does not say.
+        warnings: what a user should know, one sentence each.
+        meta: what the volume's meta will hold besides format and warnings.
+    """
+
+    grid: Grid
+    dtype: np.dtype
+    format: str
+    modality: str | None = None
+    warnings: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the decoded voxels, bytes."""
+        return self.grid.voxels * self.dtype.itemsize
+
+
+class Decoded(NamedTuple):
+    """Voxels as they come out of a file, with what was noticed on the way."""
+
+    voxels: np.ndarray  # (I, J, K), stored values with the file's slope and intercept applied
+    warnings: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = {}
+
+
+class Opened(NamedTuple):
+    """An input whose header is read and whose voxels can be."""
+
+    header: Header
+    decode: Callable[[], Decoded]
+    name: str  # how messages call it
+
+
+def checked_grid(shape: tuple[int, ...], affine: Affine, name: str) -> Grid:
+    """Build the grid of an input.
+
+    Raises:
+        InputError: not a volume but a single slice.
+    """
+    if len(shape) != 3 or min(shape) < 2:
+        text = " x ".join(str(n) for n in shape)
+        raise InputError(f"{name} is no volume: it has {text} voxels", "give a scan with at least 2 slices")
+    return Grid(shape, affine)
+
+
+def checked_affine(matrix: np.ndarray, name: str) -> Affine:
+    """Build an affine whose error names the input."""
+    try:
+        return Affine(matrix)
+    except GeometryError as error:
+        raise GeometryError(f"{name}: {error.what}", error.fix) from error
+
+
+def grid_warnings(grid: Grid) -> list[str]:
+    """Say what is unusual about a grid, one sentence each."""
+    spacing = grid.affine.spacing
+    text = " x ".join(f"{step:.4g}" for step in spacing)
+    found = []
+    if min(spacing) < _THINNEST_MM or max(spacing) > _THICKEST_MM:
+        found.append(f"The voxels measure {text} mm, which is unusual for a body scan; check the spacing.")
+    if max(spacing) / min(spacing) > _MOST_ANISOTROPIC:
+        found.append(f"The voxels are very anisotropic ({text} mm); small structures between slices are lost.")
+    if not grid.affine.is_orthogonal:
+        found.append("The voxel axes are not at right angles (sheared, as by gantry tilt); the shear is kept.")
+    return found
+
+
+def regular_file(path: Path) -> None:
+    """Check that a path is a file that can be read.
+
+    Raises:
+        InputError: missing, a folder, a device, empty, or not permitted.
+    """
+    try:
+        if not path.exists():
+            raise InputError(f"{path} does not exist", "check the path")
+        if not path.is_file():
+            raise InputError(f"{path} is not a regular file", "give an image file or a folder of DICOM files")
+        with open(path, "rb") as file:
+            first = file.read(1)
+    except (OSError, ValueError) as error:
+        raise read_error(error, path) from error
+    if not first:
+        raise InputError(f"{path} is empty (0 bytes)", "copy or export it again")
+
+
+def read_error(error: OSError | ValueError, path: Path) -> InputError:
+    """Turn a failed read into the error that says why."""
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number).lower() if number else str(error)
+    return InputError(f"cannot read {path}: {reason}", "check that the file is there and may be read")
+
+
+def check_memory(needed: int, name: str) -> None:
+    """Refuse what does not fit into memory, before anything is allocated.
+
+    Args:
+        needed: bytes that decoding will hold.
+        name: how the message calls the input.
+
+    Raises:
+        ResourceError: more than `available_memory()`.
+    """
+    free = available_memory()
+    if free is not None and needed > free:
+        raise ResourceError(
+            f"reading {name} takes {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are available",
+            "crop or resample it, or use a machine with more memory",
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes that this process may still take: MEDFM_MEMORY_GB, else what the machine or container has free.
+
+    None where the system does not tell.
+    """
+    limit = read_settings().memory_gb
+    if limit is not None:
+        return int(limit * 1e9)
+    found = [value for value in (_meminfo(), _cgroup()) if value is not None]
+    return min(found) if found else None
+
+
+def _meminfo() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _cgroup() -> int | None:
+    folder = Path("/sys/fs/cgroup")
+    try:
+        return max(0, int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text()))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,111 @@
+"""Encode volumes as NIfTI, with the source's own position fields where the volume lies on the source's grid."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from medfm_core.volume import Volume
+
+_CODES = {"uint8": 2, "int16": 4, "float32": 16, "uint16": 512}
+_NIFTI1_LONGEST = 32767
+_SCANNER, _MM, _SPATIAL_UNITS = 1, 2, 7
+_COMMENT = 6  # a text that a reader may pass over; nibabel fails on the code of Caret's own XML
+_CHUNK = 4 << 20
+
+
+def encode_nifti(
+    volume: Volume, names: Mapping[int, str] | None, colours: Mapping[int, tuple], *, packed: bool
+) -> Iterator[bytes]:
+    """Yield the bytes of a NIfTI file.
+
+    Args:
+        volume: uint8, int16, uint16 or float32 voxels.
+        names: label names for the header extension; None for an image.
+        colours: colour per label.
+        packed: compress as gzip; the same volume always gives the same bytes.
+    """
+    extension = _label_table(names, colours) if names else b""
+    header = _header(volume, len(extension))
+    start = header.binaryblock + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension
+    flat = np.ravel(volume.voxels.astype(volume.voxels.dtype.newbyteorder("<"), copy=False), order="F")
+    body = memoryview(flat).cast("B")
+    plain = (start, *(body[at : at + _CHUNK] for at in range(0, len(body), _CHUNK)))
+    return compress(plain) if packed else iter(plain)
+
+
+def compress(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+    """Pack chunks as one gzip stream, quickly rather than tightly, without name and time."""
+    engine = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    for chunk in chunks:
+        yield engine.compress(chunk)
+    yield engine.flush()
+
+
+def _header(volume: Volume, extra: int) -> Any:
+    """Fill a NIfTI-1 header, or NIfTI-2 where the source was one or an axis is too long."""
+    import nibabel
+
+    forms = _source_forms(volume)
+    is_second = (forms or {}).get("version") == 2 or max(volume.shape) > _NIFTI1_LONGEST
+    header = (nibabel.Nifti2Header if is_second else nibabel.Nifti1Header)(endianness="<")
+    header["dim"] = [3, *volume.shape, 1, 1, 1, 1]
+    header["datatype"], header["bitpix"] = _CODES[volume.voxels.dtype.name], 8 * volume.voxels.dtype.itemsize
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["magic"] = b"n+2" if is_second else b"n+1"
+    header["vox_offset"] = header.template_dtype.itemsize + 4 + extra
+    if forms:
+        _copy_forms(header, forms)
+    else:
+        _place(header, volume)
+    return header
+
+
+def _source_forms(volume: Volume) -> Mapping[str, Any] | None:
+    """The position fields of the NIfTI file that the volume's grid came from, None if it lies elsewhere."""
+    source = volume.meta.get("source_affine")
+    if source is None or not np.array_equal(source.matrix, volume.affine.matrix):
+        return None
+    return volume.meta.get("nifti_forms")
+
+
+def _copy_forms(header: Any, forms: Mapping[str, Any]) -> None:
+    header["sform_code"], header["qform_code"] = forms["sform_code"], forms["qform_code"]
+    for axis, row in zip("xyz", forms["srow"], strict=True):
+        header[f"srow_{axis}"] = row
+    for axis, value in zip("bcd", forms["quatern"], strict=True):
+        header[f"quatern_{axis}"] = value
+    for axis, value in zip("xyz", forms["qoffset"], strict=True):
+        header[f"qoffset_{axis}"] = value
+    header["pixdim"] = [*forms["pixdim"], 1, 1, 1, 1]
+    header["xyzt_units"] = forms["units"] & _SPATIAL_UNITS
+
+
+def _place(header: Any, volume: Volume) -> None:
+    """Write the affine as sform, and as qform too where it is not sheared."""
+    header["pixdim"] = [1, *volume.spacing, 1, 1, 1, 1]
+    header["xyzt_units"] = _MM
+    header.set_sform(volume.affine.matrix, code=_SCANNER)
+    if volume.affine.is_orthogonal:
+        header.set_qform(volume.affine.matrix, code=_SCANNER)
+
+
+def _label_table(names: Mapping[int, str], colours: Mapping[int, tuple]) -> bytes:
+    """Write names and colours as Caret's XML label table, padded to NIfTI's 16 bytes."""
+    rows = []
+    for label, name in sorted(names.items()):
+        red, green, blue = (f"{part / 255:.4f}" for part in colours.get(label, (255, 255, 255)))
+        rows.append(
+            f'<Label Key="{int(label)}" Red="{red}" Green="{green}" Blue="{blue}" Alpha="1">{escape(name)}</Label>'
+        )
+    xml = (
+        '<?xml version="1.0" encoding="UTF-8"?><CaretExtension><VolumeInformation Index="0"><LabelTable>'
+        + "".join(rows)
+        + "</LabelTable></VolumeInformation></CaretExtension>"
+    ).encode()
+    size = -(-(len(xml) + 8) // 16) * 16
+    return np.array([size, _COMMENT], dtype="<i4").tobytes() + xml.ljust(size - 8, b"\0")

@@ -1,0 +1,257 @@
+"""From a scan to a folder of results: a list of stages, each of which knows a little more than the one before.
+
+A stage is a function from `(Analysis, Work)` to `Analysis`. What comes later (findings, embeddings, saliency) is one
+more stage in `STAGES` and one more field of `Analysis`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medfm_core import report
+from medfm_core.analysis import Analysis, Options
+from medfm_core.anatomy import load_vocabulary
+from medfm_core.cards import default_card, load_card
+from medfm_core.errors import InputError, ModalityError
+from medfm_core.guards import machine_facts, plain_resource_errors, torch_threads
+from medfm_core.io import atomic_text, clamp_air, read_volume, write_labels
+from medfm_core.io.reading import Source
+from medfm_core.label_statistics import label_statistics
+from medfm_core.measurements import measure
+from medfm_core.plausibility import Caution, check_image, check_result
+from medfm_core.progress import SILENT, Progress
+from medfm_core.results_folder import MANIFEST, results_folder
+from medfm_core.selection import keep_organs
+from medfm_core.volume import Kind, Volume
+
+if TYPE_CHECKING:
+    from medfm_core.segmentation import Segmentation
+
+Predictor = Callable[[Volume, Progress], "Segmentation"]
+
+SEGMENTATION, LABELS, MEASUREMENTS, REPORT = (
+    "segmentation.nii.gz",
+    "segmentation.json",
+    "measurements.csv",
+    "report.html",
+)
+FILES = (REPORT, MEASUREMENTS, SEGMENTATION, LABELS, MANIFEST)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the stages work with: the input, the folder to fill, and where progress goes."""
+
+    source: Source
+    folder: Path
+    progress: Progress
+    predictor: Predictor | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline."""
+
+    name: str
+    title: str
+    run: Callable[[Analysis, Work], Analysis]
+
+
+def analyze(
+    source: Source,
+    out_dir: str | Path,
+    options: Options | None = None,
+    *,
+    progress: Progress = SILENT,
+    predictor: Predictor | None = None,
+) -> Analysis:
+    """Outline and measure the organs of a CT, and write the results.
+
+    Args:
+        source: an image file, a DICOM folder, or a list of DICOM files.
+        out_dir: folder for `FILES`; made whole at the end, or not at all.
+        options: what else is wanted.
+        progress: told of the stages; may cancel.
+        predictor: a loaded `OrganPredictor` to use instead of loading the card's weights.
+
+    Returns:
+        The finished analysis; the files are in `out_dir`.
+
+    Raises:
+        InputError: the input, an option or the folder cannot be used (ModalityError: it is no CT in HU).
+        WeightsError: the model is missing or damaged.
+        ResourceError: too little memory or disk, or a device that is not there.
+    """
+    analysis = _begin(options or Options())
+    with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=analysis.options.overwrite) as folder:
+        work = Work(source, folder, progress, predictor)
+        analysis = _run(STAGES, analysis, work)
+        progress.check()
+        files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+        atomic_text(folder / MANIFEST, report.to_json(report.manifest(analysis, files, machine_facts())))
+    return analysis
+
+
+def segment_file(
+    source: Source,
+    out_file: str | Path,
+    options: Options | None = None,
+    *,
+    progress: Progress = SILENT,
+    predictor: Predictor | None = None,
+) -> Analysis:
+    """Outline the organs of a CT and write nothing but the label map.
+
+    Args:
+        source: as in `analyze`.
+        out_file: ends in .nii.gz, .nii, .nrrd or .seg.nrrd.
+        options: what else is wanted; `overwrite` allows to replace the file.
+        progress: told of the stages; may cancel.
+        predictor: as in `analyze`.
+
+    Returns:
+        The analysis up to the segmentation.
+
+    Raises:
+        MedFMError: as in `analyze`.
+    """
+    out_file = Path(out_file)
+    options = options or Options()
+    if not out_file.name.lower().endswith((".nii.gz", ".nii", ".nrrd")):
+        raise InputError(f"{out_file} has no known ending", "end --out in .nii.gz, .nii, .nrrd or .seg.nrrd")
+    if out_file.exists() and not options.overwrite:
+        raise InputError(f"{out_file} exists already", "choose another --out or add --overwrite")
+    if not out_file.parent.is_dir():
+        raise InputError(f"the folder of {out_file} does not exist", "make it first, or choose another --out")
+    analysis = _begin(options)
+    with plain_resource_errors(out_file):
+        work = Work(source, out_file.parent, progress, predictor)
+        analysis = _run(STAGES[:3], analysis, work)
+        with progress.stage("Write the label map"):
+            _write_labels(analysis.segmentation, out_file)
+    return analysis
+
+
+def _begin(options: Options) -> Analysis:
+    """Everything that can be refused before the input is opened."""
+    card = load_card(options.card_id) if options.card_id else default_card("organ_segmentation")
+    if card.task != "organ_segmentation":
+        raise InputError(f"the model {card.id} is for {card.task}, not for outlining organs", "see `medfm models list`")
+    keep_organs(options.organs, card.classes)
+    return Analysis(options, datetime.now(timezone.utc).isoformat(timespec="seconds"), card)
+
+
+def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
+    for stage in stages:
+        start = time.perf_counter()
+        with work.progress.stage(stage.title):
+            analysis = stage.run(analysis, work)
+        seconds = {**analysis.seconds, stage.name: time.perf_counter() - start}
+        analysis = replace(analysis, seconds=seconds)
+    return analysis
+
+
+def _read(analysis: Analysis, work: Work) -> Analysis:
+    volume = read_volume(work.source, series=analysis.options.series)
+    digest = _voxel_hash(volume)
+    if analysis.options.hu_offset:
+        volume = _add(volume, analysis.options.hu_offset)
+    return replace(analysis, image=volume, voxels_sha256=digest)
+
+
+def _check(analysis: Analysis, work: Work) -> Analysis:
+    read = tuple(Caution("reading", sentence) for sentence in analysis.image.meta.get("warnings", ()))
+    cautions = check_image(analysis.image)
+    for caution in cautions:
+        if caution.blocks and not analysis.options.force:
+            raise ModalityError(caution.sentence, f"{caution.fix}, or --force to use it as it is")
+    return replace(analysis, cautions=(*cautions, *read))
+
+
+def _segment(analysis: Analysis, work: Work) -> Analysis:
+    options, card = analysis.options, analysis.card
+    image = clamp_air(replace(analysis.image, modality="CT"))
+    if work.predictor is not None:
+        found = work.predictor(image, work.progress)
+    else:
+        from medfm_core import segmentation
+
+        with torch_threads(options.threads):
+            found = segmentation.segment(
+                image, card, device=options.device, deterministic=options.deterministic, progress=work.progress
+            )
+    kept = keep_organs(options.organs, found.covered)
+    if kept != found.covered:
+        found = replace(found, labels=_keep(found.labels, kept), covered=kept)
+    cautions = tuple(Caution("segmentation", sentence) for sentence in found.warnings)
+    return replace(analysis, segmentation=found, cautions=analysis.cautions + cautions)
+
+
+def _measure(analysis: Analysis, work: Work) -> Analysis:
+    statistics = label_statistics(analysis.image, analysis.segmentation.labels)
+    measurements = measure(analysis.image, analysis.segmentation, statistics)
+    cautions = analysis.cautions + check_result(measurements)
+    return replace(analysis, statistics=statistics, measurements=measurements, cautions=cautions)
+
+
+def _save(analysis: Analysis, work: Work) -> Analysis:
+    _write_labels(analysis.segmentation, work.folder / SEGMENTATION)
+    atomic_text(work.folder / LABELS, report.labels_json(analysis))
+    atomic_text(work.folder / MEASUREMENTS, report.measurements_csv(analysis.measurements))
+    return analysis
+
+
+def _report(analysis: Analysis, work: Work) -> Analysis:
+    atomic_text(work.folder / REPORT, report.render_html(analysis, machine_facts()))
+    return analysis
+
+
+STAGES = (
+    Stage("read", "Read the image", _read),
+    Stage("check", "Check the image", _check),
+    Stage("segment", "Outline the organs", _segment),
+    Stage("measure", "Measure", _measure),
+    Stage("save", "Write the label map", _save),
+    Stage("report", "Draw the report", _report),
+)
+
+
+def _write_labels(segmentation: Segmentation, path: Path) -> None:
+    organs = [load_vocabulary().by_name(name) for name in segmentation.covered]
+    names = {organ.id: organ.name for organ in organs}
+    write_labels(segmentation.labels, path, names, {organ.id: organ.colour for organ in organs})
+
+
+def _keep(labels: Volume, names: Sequence[str]) -> Volume:
+    table = np.zeros(256, labels.voxels.dtype)
+    ids = [load_vocabulary().by_name(name).id for name in names]
+    table[ids] = ids
+    return labels.with_voxels(table[labels.voxels], Kind.LABEL)
+
+
+def _add(volume: Volume, offset: float) -> Volume:
+    ends = float(volume.voxels.min()) + offset, float(volume.voxels.max()) + offset
+    fits = float(offset).is_integer() and ends[0] >= -32768 and ends[1] <= 32767
+    dtype = np.int16 if fits and volume.voxels.dtype.kind in "iu" else np.float32
+    return volume.with_voxels((volume.voxels.astype(np.float32) + np.float32(offset)).astype(dtype, copy=False))
+
+
+def _voxel_hash(volume: Volume) -> str:
+    """sha256 of the voxels, first index fastest, little-endian."""
+    digest = hashlib.sha256()
+    for index in range(volume.shape[2]):
+        plane = np.ascontiguousarray(volume.voxels[:, :, index].T)
+        digest.update(plane.astype(plane.dtype.newbyteorder("<"), copy=False).data)
+    return digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

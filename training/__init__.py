@@ -1,0 +1,1 @@
+"""Training: data, objectives and recipes. Imports medfm_core, never the reverse."""

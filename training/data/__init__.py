@@ -1,0 +1,1 @@
+"""What training reads: labelled cases and their augmentation."""

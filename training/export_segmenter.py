@@ -1,0 +1,83 @@
+"""`python -m training.export_segmenter`: turn a run's averaged net into fp16 safetensors and a model card."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from medfm_core.cards import ModelCard
+from medfm_core.errors import MedFMError
+from medfm_core.io.atomic import atomic_text, atomic_write
+from medfm_core.models.segmenter import ARCHITECTURE, OrganSegmenter
+from medfm_core.strict import from_dict, to_dict
+from training.segmenter_checkpoint import load_state
+from training.segmenter_recipe import read_recipe
+
+
+def export(state: Path, recipe_path: Path, about: Path, resources: Path, card_id: str, measured: list[dict]) -> Path:
+    """Write `weights/<id>.safetensors` and `cards/<id>.json` under a Resources folder; return the card's path.
+
+    Args:
+        state: `state.safetensors` of a run.
+        recipe_path: its recipe.
+        about: JSON with the card's words: title, licence, trained_on, limits, inference settings, needs.
+        resources: folder to write to.
+        card_id: name of the card.
+        measured: entries of the card's `measured`.
+    """
+    recipe = read_recipe(recipe_path)
+    net = OrganSegmenter(recipe.model)
+    load_state(state, OrganSegmenter(recipe.model), net)
+    weights = resources / "weights" / f"{card_id}.safetensors"
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.to(torch.float16).contiguous() for name, value in net.state_dict().items()}
+    with atomic_write(weights) as part:
+        save_file(tensors, part, metadata={"card": card_id, "recipe": recipe.digest})
+    data = weights.read_bytes()
+    card = {
+        "id": card_id,
+        "task": "organ_segmentation",
+        "architecture": {"name": ARCHITECTURE, **to_dict(recipe.model), "out_channels": recipe.model.out_channels},
+        "weights": [{"file": weights.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}],
+        "source": {"kind": "shipped"},
+        "input": to_dict(recipe.input),
+        "labels": {str(channel): name for channel, name in enumerate(recipe.classes, start=1)},
+        **json.loads(about.read_text(encoding="utf-8")),
+        "measured": measured,
+    }
+    from_dict(ModelCard, card, f"the card {card_id}")
+    path = resources / "cards" / f"{card_id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_text(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    here = Path(__file__).parent / "recipes" / "segmenter"
+    parser = argparse.ArgumentParser(prog="python -m training.export_segmenter", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="state.safetensors of the run")
+    parser.add_argument("--config", type=Path, required=True, help="recipe of the run")
+    parser.add_argument("--about", type=Path, default=here / "about.json", help="JSON with the words of the card")
+    parser.add_argument("--resources", type=Path, required=True, help="folder that receives weights/ and cards/")
+    parser.add_argument("--id", required=True, help="name of the card")
+    parser.add_argument("--measured", type=Path, help="JSON list of measured figures")
+    options = parser.parse_args(arguments)
+    try:
+        measured = json.loads(options.measured.read_text(encoding="utf-8")) if options.measured else []
+        path = export(options.state, options.config, options.about, options.resources, options.id, measured)
+    except MedFMError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+    print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Losses, and what they need of a batch."""

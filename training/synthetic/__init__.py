@@ -1,0 +1,1 @@
+"""Virtual patients: procedural anatomy, lesions, contrast and report sentences with exact ground truth."""

@@ -1,0 +1,97 @@
+"""Changes of whole organs: size (made by the physique, measured here), density, surface."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.synthetic.lesions.places import organ_ids
+from training.synthetic.lesions.scene import Finding, Scene
+from training.synthetic.texture import smooth_field
+from training.synthetic.tissue import Tissue
+
+
+def _volume(scene: Scene, organ: str) -> tuple[float, float]:
+    """Volume mL and craniocaudal length mm of an organ; zeros where it is not there or cut by the scan."""
+    region = scene.region(*organ_ids(organ))
+    if region is None:
+        return 0.0, 0.0
+    if region.box[2].start == 0 or region.box[2].stop == scene.labels.shape[2]:
+        return 0.0, 0.0
+    millilitres = float(region.mask.sum() * np.prod(scene.spacing) / 1000)
+    return millilitres, (region.box[2].stop - region.box[2].start) * float(scene.spacing[2])
+
+
+def _enlarged(name: str, least_ml: float):
+    def place(scene: Scene, organ: str) -> list[Finding]:
+        volume, length = _volume(scene, organ)
+        if volume < least_ml:
+            return []
+        words = {"severity": "marked" if volume > 1.6 * least_ml else "mild", "volume_ml": round(volume)}
+        return [Finding(name, organ, None, round(length, 1), 1, "present", (), words)]
+
+    place.__doc__ = f"Report {name} where the organ holds at least {least_ml:.0f} mL."
+    return place
+
+
+splenomegaly = _enlarged("splenomegaly", 420)
+hepatomegaly = _enlarged("hepatomegaly", 2050)
+prostatomegaly = _enlarged("prostatomegaly", 42)
+
+
+def pancreatic_atrophy(scene: Scene, organ: str) -> list[Finding]:
+    """A small gland, streaked with fat."""
+    region = scene.region(7)
+    if region is None:
+        return []
+    field = smooth_field(scene.rng, region.mask.shape, tuple(scene.spacing), 5.0)
+    weight = np.clip(field * 0.7, 0, 0.75) * region.mask
+    scene.paint(region.box, weight, -85, lumps=4)
+    return [Finding("pancreatic_atrophy", organ, None, None, 1, "present")]
+
+
+def hepatic_steatosis(scene: Scene, organ: str) -> list[Finding]:
+    """Fat lowers the liver's density; the vessels keep theirs."""
+    grade = int(scene.rng.integers(0, 3))
+    drop = scene.uniform(*((16, 24), (24, 42), (42, 68))[grade])
+    region = scene.region(5)
+    if region is None:
+        return []
+    scene.shifts["LIVER"] = scene.shifts.get("LIVER", 0.0) - drop
+    spare = scene.spot(region, 10.0)
+    if spare is not None and scene.uniform(0, 1) < 0.3:  # focal sparing
+        box, weight = scene.blob(spare, scene.uniform(9, 18), rough=0.3)
+        weight *= scene.tissues[box] == Tissue.LIVER
+        scene.paint(box, 0.8 * weight, 0.7 * drop, lumps=0, add=True)
+    words = {"severity": ("mild", "moderate", "severe")[grade], "hu": round(scene.hu("LIVER"))}
+    certainty = "uncertain" if grade == 0 and scene.uniform(0, 1) < 0.3 else "present"
+    return [Finding("hepatic_steatosis", organ, None, None, 1, certainty, (), words)]
+
+
+def cirrhosis(scene: Scene, organ: str) -> list[Finding]:
+    """A nodular surface and a coarse parenchyma of a liver that the physique has made small."""
+    region = scene.region(5)
+    if region is None:
+        return []
+    depth = scene.depth(region)
+    field = smooth_field(scene.rng, region.mask.shape, tuple(scene.spacing), 9.0)
+    bite = region.mask & (depth < 2.2 + 2.0 * field) & (scene.tissues[region.box] == Tissue.LIVER)
+    scene.labels[region.box][bite] = 0
+    scene.tissues[region.box][bite] = Tissue.FAT_VISCERAL
+    liver = region.mask & ~bite & (scene.tissues[region.box] == Tissue.LIVER)
+    fine = smooth_field(scene.rng, region.mask.shape, tuple(scene.spacing), 5.0)
+    scene.paint(region.box, liver * np.float32(1), -6, lumps=0, add=True)
+    scene.paint(region.box, np.clip(fine, 0, 1.5) / 1.5 * liver, 16, lumps=0, add=True)
+    return [Finding("cirrhosis", organ, None, None, 1, "present", (), {"severity": "nodular"})]
+
+
+def fecal_loading(scene: Scene, organ: str) -> list[Finding]:
+    """Much stool in a colon that the physique has filled."""
+    region = scene.region(20)
+    if region is None:
+        return []
+    stool = (scene.tissues[region.box] == Tissue.STOOL) & region.mask
+    if stool.mean() < 0.02 or stool.sum() < 0.3 * region.mask.sum():
+        return []
+    return [Finding("fecal_loading", organ, None, None, 1, "present")]
+
+

@@ -1,0 +1,264 @@
+"""Pelvis, sacrum and femurs; clavicles, scapulae and humeri."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from training.synthetic.body import Trunk
+from training.synthetic.canvas import Canvas
+from training.synthetic.shapes import capsule, ellipsoid, polygon_distance, smooth_min
+from training.synthetic.skeleton import paint_bone
+from training.synthetic.spine import Spine
+from training.synthetic.tissue import Tissue
+
+_OUTLINE = [  # ilium seen from the side: y, z, x
+    (-76, -8, 42), (-68, 14, 50), (-42, 33, 82), (-8, 44, 120), (34, 32, 134), (66, -2, 126), (62, -16, 122), (50, -42, 108),
+    (46, -62, 98), (38, -84, 90), (8, -98, 82), (-18, -88, 74), (-26, -70, 68), (-36, -58, 58), (-62, -48, 40), (-74, -30, 39),
+]
+_STEP = 2.0
+
+
+class Pelvis:
+    """Geometry of the hip bones: the iliac wing as a graph x = f(y, z), the joints and the tubercles (right side)."""
+
+    def __init__(self, physique, rng):
+        self.wide = physique.pelvis_width
+        self.tall = 0.5 + 0.5 * physique.height if physique.sex == "male" else 0.46 + 0.5 * physique.height
+        self.angle = np.radians(physique.pelvic_tilt_deg)
+        out = np.array(_OUTLINE, float)
+        out[:, :2] *= 1 + rng.normal(0, 0.02)
+        out[:, 2] *= self.wide
+        flare = 1 + rng.normal(0, 0.05)
+        terms = self._terms(out[:, 0], out[:, 1])
+        self.fit = np.linalg.lstsq(terms, out[:, 2], rcond=None)[0]
+        ys, zs = np.arange(-110, 100, _STEP), np.arange(-150, 80, _STEP)
+        yy, zz = np.meshgrid(ys, zs, indexing="ij")
+        self.origin = (ys[0], zs[0])
+        surface = self._terms(yy, zz) @ self.fit
+        surface = np.where(zz > 0, surface * (1 + (flare - 1) * np.clip(zz / 40, 0, 1)), surface)
+        gy, gz = np.gradient(surface, _STEP)
+        inside = polygon_distance(yy, zz, out[:, :2])
+        rim = np.exp(-((inside + 4) / 5.0) ** 2)
+        thick = 6.5 + 6.5 * rim + 17 * np.exp(-(((yy - 8) / 34) ** 2 + ((zz + 88) / 34) ** 2))
+        thick += 12 * np.exp(-(((yy + 62) / 22) ** 2 + ((zz + 22) / 26) ** 2))
+        self.tables = [surface, 1 / np.sqrt(1 + gy**2 + gz**2), inside, thick / 2]
+        self.head = np.array([90 * self.wide, 6.0, -104.0])
+        self.head_radius = rng.uniform(22, 25.5) * (1 if physique.sex == "male" else 0.93)
+        self.symphysis = np.array([5.0, 64.0, -112.0])
+        self.tuber = np.array([(58 if physique.sex == "male" else 64) * self.wide, -26.0, -158.0])
+
+    @staticmethod
+    def _terms(y, z):
+        y, z = y / 60, z / 60
+        return np.stack([np.ones_like(y), y, z, y * y, y * z, z * z, y**3, y * y * z], -1)
+
+    def local(self, canvas: Canvas, box, side: int):
+        """Coordinates in the pelvis frame, right side positive x."""
+        x, y, z = canvas.xyz(box)
+        c, s = np.float32(np.cos(self.angle)), np.float32(np.sin(self.angle))
+        dz = z + 60
+        y, z = c * y - s * dz, (s * y + c * dz - 60) / np.float32(self.tall)
+        return (x if side else -x), y, z
+
+    def out(self, point, side: int) -> np.ndarray:
+        """Canonical position of a pelvis-frame point of the right or left side."""
+        x, y, z = point
+        c, s = np.cos(self.angle), np.sin(self.angle)
+        dz = z * self.tall + 60
+        return np.array([x if side else -x, c * y + s * dz, -s * y + c * dz - 60])
+
+    def wing(self, x, y, z):
+        """Distance beside the wing's mid-surface (positive lateral), outline distance and half thickness."""
+        at = [((y - self.origin[0]) / _STEP).ravel(), ((z - self.origin[1]) / _STEP).ravel()]
+        s, n, inside, half = (
+            ndimage.map_coordinates(t.astype(np.float32), at, order=1, mode="nearest").reshape(x.shape) for t in self.tables
+        )
+        return (x - s) * n, inside, half
+
+
+def paint_pelvis(canvas: Canvas, spine: Spine) -> Pelvis:
+    """Sacrum (25) with S1 (26), hips (77/78), femurs (75/76)."""
+    pelvis = Pelvis(canvas.physique, canvas.rng("pelvis"))
+    _sacrum(canvas, spine, pelvis)
+    for side in (0, 1):
+        _femur(canvas, pelvis, side)
+    for side in (0, 1):
+        _hip(canvas, pelvis, side)
+    canvas.plan.landmarks["symphysis"] = pelvis.out([0, 64, -112], 1)
+    for side, name in enumerate(("left", "right")):
+        canvas.plan.landmarks[f"femoral_head_{name}"] = pelvis.out(pelvis.head, side)
+    return pelvis
+
+
+def _hip(canvas: Canvas, p: Pelvis, side: int) -> None:
+    ends = [p.out(v, side) for v in ((-2, -85, -185), (-2, 85, -185), (150, -85, 55), (150, 85, 55))]
+    ends += [p.out(v, side) for v in ((150, -85, -185), (150, 85, -185), (-2, 85, 55), (-2, -85, 55))]
+    box = canvas.box(np.array(ends), 3)
+    if box is None:
+        return
+    x, y, z = p.local(canvas, box, side)
+    beside, inside, half = p.wing(x, y, z)
+    wing = np.maximum(np.abs(beside) - half, inside)
+    h, w = p.head, p.wide
+    to_head = np.sqrt((x - h[0]) ** 2 + (y - h[1]) ** 2 + (z - h[2]) ** 2)
+    r = p.head_radius + 3.0
+    cup = np.maximum(to_head - r - 9, (x - h[0]) * 0.80 + (y - h[1]) * 0.30 - (z - h[2]) * 0.50 - 9)
+    pubis = capsule(x, y, z, (72 * w, 30, -96), (18, 62, -108), 10, 8.5)
+    body = ellipsoid(x, y, z, (13, 62, -116), (11, 11, 21))
+    lower = capsule(x, y, z, (12, 58, -132), (40, 24, -152), 6.5, 7)
+    lower = np.minimum(lower, capsule(x, y, z, (40, 24, -152), p.tuber + [-2, 8, 0], 7, 11))
+    ischium = capsule(x, y, z, (80 * w, -20, -112), p.tuber, 15, 16)
+    spine_ = capsule(x, y, z, (76 * w, -28, -104), (62 * w, -44, -108), 9, 4)
+    bone = smooth_min(smooth_min(wing, cup, 8), smooth_min(pubis, body, 6), 8)
+    bone = smooth_min(bone, smooth_min(ischium, np.minimum(lower, spine_), 6), 8)
+    bone = np.maximum(np.maximum(bone, r - to_head), 2.2 - x)
+    bone = bone + 0.7 * canvas.noise(4, box)
+    paint_bone(canvas, box, bone, 78 if side else 77, 2.2)
+    canvas.paint(box, (x < 2.3) & (x > -2.3) & (np.abs(y - 63) < 9) & (np.abs(z + 115) < 18), None, Tissue.CARTILAGE)
+    canvas.paint(box, to_head < r, None, Tissue.CARTILAGE)
+
+
+def _femur(canvas: Canvas, p: Pelvis, side: int) -> None:
+    h, w = p.head, p.wide
+    rng = canvas.rng(f"femur{side}")
+    tro = np.array([h[0] + 48 * w, -10, h[2] - 12]) + rng.normal(0, 2, 3)
+    low = np.array([h[0] + 30, 12, -345]) + rng.normal(0, 5, 3)
+    top = np.array([h[0] + 36, -3, h[2] - 40])
+    minor = np.array([h[0] + 17, -16, h[2] - 58])
+    label = 76 if side else 75
+    marks = np.array([p.out(v, side) for v in (h, tro, top, minor)])
+    box = canvas.box(np.r_[marks, [marks.min(0) - [5, 5, 30]]], 30)
+    if box is not None:
+        x, y, z = p.local(canvas, box, side)
+        head = np.sqrt((x - h[0]) ** 2 + (y - h[1]) ** 2 + (z - h[2]) ** 2) - p.head_radius
+        neck = capsule(x, y, z, h, (tro + top) / 2 - [8, 0, 2], 15.5, 16)
+        great = smooth_min(ellipsoid(x, y, z, tro, (13, 19, 20)), capsule(x, y, z, tro, top, 15, 17), 8)
+        small = capsule(x, y, z, minor, top - [4, 0, 14], 8.5, 12)
+        shaft = capsule(x, y, z, top, low, 17.5, 14)
+        bone = smooth_min(smooth_min(head, neck, 5), smooth_min(great, np.minimum(small, shaft), 8), 6)
+        paint_bone(canvas, box, bone, label, 2.0)
+    shaft_ends = [p.out(top, side), p.out(low, side)]
+    sbox, d = canvas.tube(shaft_ends, [17.5, 14.5], 2, 25)
+    if sbox is not None:
+        paint_bone(canvas, sbox, d, label, 5.0, Tissue.MARROW_FAT)
+
+
+def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
+    rng = canvas.rng("sacrum")
+    y0 = float(spine.centre(0)[1])
+    bow = rng.uniform(0.75, 1.2)
+    line = np.array([(0, y0, 0), (0, y0 - 12, -26), (0, -30, -52), (0, -47, -78), (0, -56 * bow, -100), (0, -58 * bow, -118), (0, -50, -134)])
+    line[2:5, 1] -= 8 * (bow - 1) * 4
+    half = np.array([50, 56, 46, 33, 24, 12, 6]) * p.wide
+    thick = np.array([17, 16, 13, 11, 8.5, 6, 5])
+    box = canvas.span(line.min(0) - [64, 34, 10], line.max(0) + [64, 22, 6], 3)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    ax = np.abs(x)
+    best = np.full(x.shape, 60, np.float32)
+    upper = np.zeros(x.shape, bool)
+    for i in range(6):
+        a, b = line[i], line[i + 1]
+        e = (b - a) / np.linalg.norm(b - a)
+        t = ((y - a[1]) * e[1] + (z - a[2]) * e[2]) / np.linalg.norm(b - a)
+        n = (y - a[1]) * -e[2] + (z - a[2]) * e[1]
+        tc = np.clip(t, 0, 1)
+        w, d = half[i] + tc * (half[i + 1] - half[i]), thick[i] + tc * (thick[i + 1] - thick[i])
+        lateral = 1 - 0.30 * np.clip(ax / 50, 0, 1)
+        shift = 6 * np.clip(ax / 40, 0, 1) ** 2 * (i < 3)
+        q = (np.abs(ax / w) ** 3 + np.abs((n + shift) / (d * lateral)) ** 2.5) ** np.float32(1 / 2.7)
+        part = np.maximum((q - 1) * d * 0.9, (np.abs(t - 0.5) - 0.5) * np.linalg.norm(b - a))
+        best = np.minimum(best, part)
+        if i == 0:
+            upper = (part < 0) & (ax < 34 * p.wide)
+        crest = np.sqrt((ax / 4) ** 2 + ((n + d + 5) / 9) ** 2) - 1
+        best = np.minimum(best, np.maximum(crest * 4, (np.abs(t - 0.5) - 0.5) * 26)) if i < 4 else best
+    canal = np.sqrt(x**2 + (y - (y0 - 27 - (0 - z) * 0.5)) ** 2) - 7
+    best = np.maximum(best, np.where(z > -45, -canal, -60)).astype(np.float32)
+    paint_bone(canvas, box, np.where(upper, best, 60), 26)
+    paint_bone(canvas, box, best, 25)
+    canvas.paint(box, (canal < 0) & (z > -45) & (z < 6), None, Tissue.CSF)
+    canvas.plan.landmarks["sacrum"] = line[2]
+
+
+def _triangle(x, y, z, a, b, c):
+    """Distance to a triangle with corners a, b, c."""
+    a, b, c = (np.asarray(v, float) for v in (a, b, c))
+    n = np.cross(b - a, c - a)
+    n /= np.linalg.norm(n)
+    off = (x - a[0]) * n[0] + (y - a[1]) * n[1] + (z - a[2]) * n[2]
+    over = np.full(x.shape, -1e9, np.float32)
+    for p, q in ((a, b), (b, c), (c, a)):
+        m = np.cross(q - p, n)
+        m /= np.linalg.norm(m)
+        over = np.maximum(over, (x - p[0]) * m[0] + (y - p[1]) * m[1] + (z - p[2]) * m[2])
+    return np.sqrt(off**2 + np.maximum(over, 0) ** 2).astype(np.float32)
+
+
+def paint_shoulders(canvas: Canvas, spine: Spine, trunk: Trunk, cage) -> None:
+    """Clavicles (73/74), scapulae (71/72), humeri (69/70)."""
+    arms = canvas.physique.arms
+    joint = canvas.plan.courses["shoulder"]
+    st = cage.sternum[0]
+    for side in (0, 1):
+        rng = canvas.rng(f"shoulder{side}")
+        sign = 1.0 if side else -1.0
+        f = np.array([sign, 1, 1])
+        g = np.asarray(joint[0]) + rng.normal(0, 4, 3) + [0, 0, 2]
+        yf = float(trunk.profile("front", st)) + 5
+        acromion = g + [-2, -14, 26]
+        clav = [(18, yf, st - 3), (55, yf + 6, st + 8), (0.65 * g[0] + 15, (yf + g[1]) / 2 - 4, st + 16), acromion - [4, -6, 0]]
+        box, d = canvas.tube(np.array(clav) * f, [8.5, 6, 6, 6], 2, 10)
+        if box is not None:
+            paint_bone(canvas, box, d, 74 if side else 73)
+        _humerus(canvas, g, joint, f, 70 if side else 69, arms)
+        _scapula(canvas, trunk, spine, g, acromion, f, 72 if side else 71, arms, rng)
+
+
+def _humerus(canvas, g, joint, f, label, arms) -> None:
+    head = g + [8, 6, 0]
+    box, d = canvas.tube(np.array([head, head + [0, 0, 1]]) * f, [22, 22], 2)
+    if box is not None:
+        paint_bone(canvas, box, d, label, 1.8)
+    if arms == "absent":
+        return
+    tip = np.asarray(joint[1])
+    start = head + (tip - head) / np.linalg.norm(tip - head) * 10
+    box, d = canvas.tube(np.array([start, (start + tip) / 2, tip]) * f, [16, 12, 12], 2, 20)
+    if box is not None:
+        paint_bone(canvas, box, d, label, 3.5, Tissue.MARROW_FAT)
+    if arms == "down":
+        box, d = canvas.tube(np.array([joint[1] - [0, 0, 14], joint[2]]) * f, [12, 9], 2, 25)
+        if box is not None:
+            paint_bone(canvas, box, d, None, 3.0, Tissue.MARROW_FAT)
+
+
+def _scapula(canvas, trunk, spine, g, acromion, f, label, arms, rng) -> None:
+    def wall(x, z, off):
+        half = trunk.profile("width", z)
+        back, front = trunk.profile("back", z), trunk.profile("front", z)
+        u = min(abs(x) / half, 0.93)
+        return np.array([x, (back + front) / 2 - (front - back) / 2 * (1 - u**2.4) ** (1 / 2.4) - off, z])
+
+    out = 24 if arms == "up" else 0
+    med_top = wall(66 + out * 0.5, spine.level("T2", 0.1), 20)
+    low = wall(92 + out * 1.6, spine.level("T7", 0.3) + out * 0.3, 20)
+    mid = wall(68 + out, spine.level("T4"), 20)
+    glenoid = g + [-20, -4, -2]
+    neck = glenoid + [-12, -6, -4]
+    pts = np.array([med_top, low, mid, glenoid, acromion]) * f
+    box = canvas.box(pts, 16)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    x = x * np.float32(f[0])
+    plate = np.minimum(_triangle(x, y, z, med_top, mid, neck), _triangle(x, y, z, mid, low, neck)) - 2.4
+    border = np.minimum(capsule(x, y, z, low, neck, 4.2, 6), capsule(x, y, z, med_top, mid, 3))
+    socket = ellipsoid(x, y, z, glenoid - [3, 2, 0], (8, 14, 18))
+    ridge = capsule(x, y, z, (med_top + mid) / 2 + [4, -6, 0], acromion + [-14, -8, -4], 4, 6)
+    acro = capsule(x, y, z, acromion + [-14, -8, -4], acromion + [2, 6, 0], 6.5, 7)
+    hook = capsule(x, y, z, glenoid + [-8, 6, 14], glenoid + [-6, 34, 12], 5.5, 5)
+    bone = np.minimum(np.minimum(plate, border), np.minimum(np.minimum(ridge, acro), np.minimum(socket, hook)))
+    paint_bone(canvas, box, bone, label, 1.8)

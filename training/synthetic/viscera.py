@@ -1,0 +1,260 @@
+"""Solid and hollow organs of the upper abdomen: kidneys, adrenals, spleen, stomach, pancreas, gallbladder, liver."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.synthetic.canvas import Canvas
+from training.synthetic.shapes import capsule, ellipsoid, frame, smooth_min
+from training.synthetic.thorax import Mediastinum
+from training.synthetic.tissue import Tissue
+
+
+def _cavity(canvas: Canvas, box, wall: float = 4.0, roof: float = 3.5):
+    """Where abdominal organs may lie: inside the wall, below the diaphragm, not taken."""
+    return (canvas.field("cav", box) < -wall) & (canvas.field("dia", box) < -roof) & canvas.free[box]
+
+
+def paint_kidneys(med: Mediastinum) -> None:
+    """Kidneys (2/3) with cortex, pyramids, sinus fat and pelvis; adrenals (8/9)."""
+    canvas, spine, p = med.canvas, med.spine, med.canvas.physique
+    rng = canvas.rng("kidneys")
+    fat = 6 * p.visceral_fat
+    low = rng.uniform(2, 20)
+    for side, name, label, ml in ((1, "right", 2, p.kidney_right_ml), (0, "left", 3, p.kidney_left_ml)):
+        sign = 1 if side else -1
+        z = spine.level("L1", rng.uniform(-0.45, 0.35)) - (low if side else -2)
+        x, y = spine.centre(z)
+        size = (ml / 160) ** (1 / 3)
+        centre = np.array([x + sign * (61 + 5 * size + fat + rng.normal(0, 3)), y - 9 + rng.normal(0, 5) + 0.5 * fat, z])
+        lean, pitch = rng.uniform(0.14, 0.38), rng.uniform(0.05, 0.30)
+        rows = frame((-sign * lean, -pitch, 1.0), (sign * rng.uniform(0.75, 1.0), rng.uniform(-0.75, -0.25), 0.0))
+        _kidney(canvas, centre, rows, size * rng.uniform(0.93, 1.08, 3), side, label, ml)
+        inward = -rows[1]
+        canvas.plan.landmarks[f"kidney_{name}"] = centre
+        canvas.plan.landmarks[f"kidney_hilum_{name}"] = centre + inward * 22 * size + np.array([0, 2, 0])
+        _adrenal(med, side, centre, rows, size)
+
+
+def _kidney(canvas: Canvas, centre, rows, size, side: int, label: int, ml: float) -> None:
+    box = canvas.span(centre - 82, centre + 82, 2)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    d = [np.float32(v) for v in centre]
+    dx, dy, dz = x - d[0], y - d[1], z - d[2]
+    r = rows.astype(np.float32)
+    a, b, c = (r[i, 0] * dx + r[i, 1] * dy + r[i, 2] * dz for i in range(3))
+    sa, sb, sc = 55 * size[0], 30 * size[1], 24 * size[2]
+    b = b + np.float32(7 / sa**2) * a * a
+    body = ellipsoid(a, b, c, (0, 0, 0), (sa, sb, sc)) + 1.6 * canvas.noise(4, box)
+    notch = ellipsoid(a, b, c, (0, -0.95 * sb, 0), (0.38 * sa, 0.62 * sb, 0.36 * sc))
+    sinus = ellipsoid(a, b, c, (0, -0.40 * sb, 0), (0.52 * sa, 0.48 * sb, 0.42 * sc)) + 2.2 * canvas.noise(5, box)
+    hole = np.minimum(notch, sinus)
+    parenchyma = np.maximum(body, -hole)
+    allowed = _cavity(canvas, box, 3, 3)
+    level = canvas.level(f"kidney{label}", parenchyma, allowed, ml, 9)
+    painted = canvas.paint(box, (parenchyma < level) & allowed, label, Tissue.KIDNEY_CORTEX)
+    depth = -(body - level)
+    ray = np.cos(np.arctan2(c, b) * 5 + a * 0.33) + 0.2
+    medulla = painted & (depth > 5.5) & (depth < 15) & (ray > 0) & (hole > 1.5)
+    canvas.tissues[box][medulla] = Tissue.KIDNEY_MEDULLA
+    pelvis = capsule(a, b, c, (0, -0.25 * sb, 0), (-8, -1.15 * sb, 2), 5.5, 4)
+    inside = (body < level + 1) & (hole <= 0)
+    canvas.paint(box, (pelvis < 0) & (inside | (b < -0.6 * sb)), None, Tissue.URINE)
+    canvas.reserved[box] |= (body < level + 2.5) | ((sinus < 2) & (b < 0))
+
+
+def _adrenal(med: Mediastinum, side: int, kidney, rows, size: float) -> None:
+    canvas, spine = med.canvas, med.spine
+    rng = canvas.rng(f"adrenal{side}")
+    pole = kidney + rows[0] * (52 * size)
+    sign = 1 if side else -1
+    x, y = spine.centre(pole[2])
+    depth = np.interp(pole[2], spine.z, spine.depth)
+    if side:
+        apex = np.array([x + rng.uniform(27, 33), y + depth - rng.uniform(-2, 6), pole[2] + rng.uniform(2, 14)])
+        legs = [apex + [4, -24, -3], apex + [13, -21, -12]]
+    else:
+        apex = np.array([x - rng.uniform(26, 33), y + depth + rng.uniform(0, 8), pole[2] + rng.uniform(-14, 2)])
+        legs = [apex + [-3, -22, -4], apex + [-16, -18, -8]]
+    top = apex + np.array([0, -4, 10])
+    box = canvas.span(apex - 42, apex + 42, 2)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    parts = [capsule(x, y, z, apex, top, 3.2, 2.4)]
+    for leg in legs:
+        for dz in (0, 8, 15):
+            parts.append(capsule(x, y, z, apex + [0, 0, dz * 0.6 - 4], leg + [0, 0, dz - 6], 3.0, 1.8))
+    d = np.minimum.reduce(parts) + 0.4 * canvas.noise(5, box)
+    allowed = _cavity(canvas, box, 2, 2) & ~canvas.reserved[box]
+    del sign
+    level = canvas.level(f"adrenal{side}", d, allowed, canvas.physique.adrenal_ml * 1.1, 4)
+    canvas.paint(box, (d < level) & allowed, 8 if side else 9, Tissue.ADRENAL)
+    canvas.reserved[box] |= d < level + 2
+    canvas.plan.landmarks[f"adrenal_{'right' if side else 'left'}"] = apex
+
+
+def stomach_course(med: Mediastinum) -> None:
+    """Decide the course of stomach, duodenum and pancreas (both passes draw the same numbers)."""
+    canvas, spine, trunk = med.canvas, med.spine, med.trunk
+    rng, plan = canvas.rng("stomach"), canvas.plan
+    left = float(plan.landmarks["dome_left"][2])
+    full = (canvas.physique.stomach_ml / 230) ** 0.33
+    fundus = np.array(trunk.at(-0.50, -0.15 + rng.normal(0, 0.06), left - 34 * full - 6))
+    body = np.array(trunk.at(-0.50 + rng.normal(0, 0.05), 0.28, left - 78 + rng.normal(0, 6)))
+    pz = spine.level("L1", rng.uniform(-0.6, 0.3))
+    sag = rng.uniform(-22, 26)
+    curve_ = np.array(trunk.at(-0.32, 0.50, (body[2] + pz) / 2 - 8 - sag * 0.5))
+    antrum = np.array(trunk.at(-0.04, 0.52, pz - 6 - sag * 0.5))
+    pylorus = np.array(spine.pre(30 + rng.normal(0, 4), 42, pz))
+    plan.courses["stomach"] = [np.array([fundus, body, curve_, antrum, pylorus]), np.array([36, 31, 25, 19, 9]) * full]
+    h = spine.level("L3", rng.uniform(-0.1, 0.6))
+    d2 = np.array(spine.pre(46, 18, (pz + h) / 2))
+    loop = [pylorus, pylorus + [14, -6, 8], d2 + [3, 8, 18], d2, spine.pre(40, 14, h + 8), spine.pre(14, 24, h), spine.pre(-20, 24, h + 10)]
+    loop.append(spine.pre(-34, 34, h + 34))
+    plan.courses["duodenum"] = [np.array(loop), rng.uniform(10.5, 14.5)]
+    head = np.array(spine.pre(28, 24, (pz + h) / 2 + 4))
+    neck = np.array(spine.pre(8, 34, pz - 2))
+    tail = np.array(trunk.at(-0.56, -0.24, spine.level("T12", rng.uniform(-0.3, 0.5))))
+    mid = np.array(spine.pre(-26, 34, pz + 10))
+    plan.courses["pancreas"] = [np.array([head + [0, -3, -16], head, neck, mid, (mid + tail) / 2 + [0, 6, 6], tail]), np.array([11, 14, 9.5, 10.5, 9.5, 7.5])]
+
+
+def paint_stomach(med: Mediastinum) -> None:
+    """Stomach (6) with wall, fluid and gas; duodenum (19); pancreas (7) with portal and splenic vein (64)."""
+    canvas, p = med.canvas, med.canvas.physique
+    points, radii = canvas.plan.courses["stomach"]
+    box, d = canvas.tube(points, radii, 14, 9)
+    if box is not None:
+        d = d + 2.0 * canvas.noise(2, box) + 1.0 * canvas.noise(4, box)
+        allowed = _cavity(canvas, box) & ~canvas.reserved[box]
+        level = canvas.level("stomach", d, allowed, p.stomach_ml, 14)
+        painted = canvas.paint(box, (d < level) & allowed, 6, Tissue.STOMACH_WALL)
+        lumen = painted & (d < level - (3.5 if p.stomach_ml > 150 else 4.5))
+        canvas.tissues[box][lumen] = Tissue.STOMACH_CONTENT
+        y = canvas.y[box]
+        surface = float(points[1][1]) + 45 - 75 * p.stomach_gas
+        canvas.tissues[box][lumen & (y > surface)] = Tissue.STOMACH_GAS
+        canvas.reserved[box] |= d < level + 2
+    gullet = [med.junction, (med.junction + points[0]) / 2 + [4, 4, -2], points[0] + [10, 8, -4]]
+    box, d = canvas.tube(gullet, 8, 2)
+    if box is not None:
+        canvas.paint(box, d < 0, 6, Tissue.STOMACH_WALL)
+
+
+def paint_pancreas(med: Mediastinum) -> None:
+    """Duodenum (19), portal and splenic vein (64), pancreas (7)."""
+    canvas = med.canvas
+    points, radius = canvas.plan.courses["duodenum"]
+    box, d = canvas.tube(points, radius, 4, 6)
+    if box is not None:
+        d = d + 1.2 * canvas.noise(4, box)
+        painted = canvas.paint(box, (d < 0) & _cavity(canvas, box, 2, 2), 19, Tissue.BOWEL_WALL)
+        canvas.tissues[box][painted & (d < -3)] = Tissue.BOWEL_CONTENT
+        canvas.tissues[box][painted & (d < -4) & (canvas.noise(3, box) > 1.3)] = Tissue.BOWEL_GAS
+        canvas.reserved[box] |= d < 2
+    line, radii = canvas.plan.courses["pancreas"]
+    neck, mid, tail = line[2], line[3], line[5]
+    porta = np.array(med.trunk.at(0.30, 0.02, neck[2] + 34)) + [0, 8, 6]
+    canvas.plan.landmarks["porta_hepatis"] = porta
+    v = canvas.physique.vein_calibre
+    splenic = [neck + [2, -9, 2], mid + [0, -8, 1], (mid + tail) / 2 + [0, -4, 8], tail + [-4, -8, 6]]
+    portal = [neck + [4, -9, -6], neck + [12, -8, 12], porta + [-6, -2, -6], porta]
+    for course, size in ((portal, [7.0, 7.4, 7, 6.2]), (splenic, [5.6, 4.8, 4.4, 4])):
+        box, d = canvas.tube(course, np.array(size) * v, 3)
+        if box is not None:
+            canvas.paint(box, d < 0, 64, Tissue.BLOOD_PORTAL)
+            canvas.reserved[box] |= d < 1
+    box, d = canvas.tube(line, radii, 10, 6)
+    if box is None:
+        return
+    d = d + 1.2 * canvas.noise(5, box) + 0.6 * canvas.noise(4, box)
+    allowed = _cavity(canvas, box, 2, 2)
+    level = canvas.level("pancreas", d, allowed, canvas.physique.pancreas_ml, 8)
+    canvas.paint(box, (d < level) & allowed, 7, Tissue.PANCREAS)
+    canvas.reserved[box] |= d < level + 2
+    canvas.plan.landmarks["pancreas_head"] = line[1]
+
+
+def paint_spleen(med: Mediastinum) -> None:
+    """Spleen (1): a shell on the posterolateral wall under the left dome."""
+    canvas, rng, p = med.canvas, med.canvas.rng("spleen"), med.canvas.physique
+    left = float(canvas.plan.landmarks["dome_left"][2])
+    size = (p.spleen_ml / 200) ** (1 / 3)
+    centre = np.array(med.trunk.at(-0.74, rng.uniform(-0.5, -0.22), left - 42 - 22 * size + rng.normal(0, 6)))
+    box = canvas.span(centre - 105 * size, centre + 105 * size, 2)
+    canvas.plan.landmarks["spleen"] = centre
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    rows = frame((-0.15 + rng.normal(0, 0.1), rng.uniform(0.3, 0.9), -0.75), (0.6, 0.8, 0.5))
+    d = ellipsoid(x, y, z, centre, np.array([66, 44, 44]) * size, rows)
+    thick = rng.uniform(30, 40) * size
+    d = np.maximum(d, -canvas.field("cav", box) - np.float32(thick)) + 2.2 * canvas.noise(1, box) + 1.2 * canvas.noise(5, box)
+    allowed = _cavity(canvas, box, 3.5, 3.0) & ~canvas.reserved[box]
+    level = canvas.level("spleen", d, allowed, p.spleen_ml, 20)
+    canvas.paint(box, (d < level) & allowed, 1, Tissue.SPLEEN)
+    canvas.reserved[box] |= d < level + 2
+
+
+def paint_gallbladder(med: Mediastinum) -> None:
+    """Gallbladder (4), on the visceral surface of the right liver lobe."""
+    canvas, rng, p = med.canvas, med.canvas.rng("gallbladder"), med.canvas.physique
+    porta = canvas.plan.landmarks["porta_hepatis"]
+    neck = porta + [14, 6, -10]
+    fundus = np.array(med.trunk.at(0.46 + rng.normal(0, 0.06), 0.62, porta[2] - rng.uniform(30, 52)))
+    r = 11 * (p.gallbladder_ml / 30) ** (1 / 3)
+    box, d = canvas.tube([neck, neck * 0.5 + fundus * 0.5 + [0, -4, 2], fundus], [0.45 * r, 0.95 * r, 1.1 * r], 8, 7)
+    canvas.plan.landmarks["gallbladder"] = fundus
+    if box is None:
+        return
+    allowed = _cavity(canvas, box, 5, 4) & ~canvas.reserved[box]
+    level = canvas.level("gallbladder", d, allowed, p.gallbladder_ml, 9)
+    canvas.paint(box, (d < level) & allowed, 4, Tissue.BILE)
+    canvas.reserved[box] |= d < level + 1.0
+
+
+def paint_liver(med: Mediastinum) -> None:
+    """Liver (5): fills the right upper abdomen under the dome, left lobe across the midline; vessels inside."""
+    canvas, rng, p, trunk = med.canvas, med.canvas.rng("liver"), med.canvas.physique, med.trunk
+    top = float(canvas.plan.landmarks["dome_right"][2])
+    box = canvas.span((-150, -110, top - 265), (175, 180, top + 25), 2)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    half = float(trunk.profile("width", top - 60))
+    right = ellipsoid(x, y, z, trunk.at(0.50, -0.02, top - 78), (0.60 * half, 88, 100 + 30 * p.riedel))
+    long = rng.uniform(62, 96) * p.left_lobe
+    left = ellipsoid(x, y, z, trunk.at(-0.02, 0.45, top - 48), (long, 52, 42), frame((1, 0.12, -0.22)))
+    d = smooth_min(right, left, 26)
+    low = np.interp(x / half, [-0.9, -0.4, 0.1, 0.45, 0.8, 1.0], [-62, -76, -98, -132, -158, -165]) - 30 * p.riedel * np.clip(x / half - 0.5, 0, 1)
+    tilt = np.float32(rng.uniform(-0.25, 0.05))
+    visceral = (top + low + tilt * (y - 40) - z) * np.float32(0.85)
+    d = np.maximum(d, visceral.astype(np.float32)) + 2.5 * canvas.noise(0, box) + 1.2 * canvas.noise(5, box)
+    porta = canvas.plan.landmarks["porta_hepatis"]
+    hilum = ellipsoid(x, y, z, porta + [-16, -6, -10], (26, 24, 17))
+    spine_x, spine_y = canvas.field("sx", box), canvas.field("sy", box)
+    column = np.hypot(x - spine_x, (y - spine_y)) - 34
+    d = np.maximum(d, np.maximum(-hilum, -column))
+    allowed = _cavity(canvas, box, 3.5, 2.8) & ~canvas.reserved[box] & (x > -0.86 * half)
+    level = canvas.level("liver", d, allowed, p.liver_ml, 45)
+    painted = canvas.paint(box, (d < level) & allowed, 5, Tissue.LIVER)
+    del painted
+    canvas.reserved[box] |= d < level + 1.5
+    _liver_vessels(med, porta, top)
+
+
+def _liver_vessels(med: Mediastinum, porta, top: float) -> None:
+    canvas, trunk, rng = med.canvas, med.trunk, med.canvas.rng("liver vessels")
+    ivc = np.array(med.at(28, 0.25, top - 34))
+    goals = [trunk.at(0.78, -0.1, top - 85), trunk.at(0.45, 0.3, top - 70), trunk.at(0.0, 0.5, top - 62)]
+    lines = [([ivc, (ivc + np.array(g)) / 2 + rng.normal(0, 5, 3) + [0, 0, 8], g], [5, 3.6, 1.5]) for g in goals]
+    ends = [trunk.at(0.78, 0.2, top - 110), trunk.at(0.7, -0.4, top - 95), trunk.at(0.5, 0.5, top - 95), trunk.at(-0.1, 0.5, top - 75)]
+    lines += [([porta, (porta + np.array(g)) / 2 + rng.normal(0, 5, 3), g], [5.5, 3.6, 1.5]) for g in ends]
+    for points, radii in lines:
+        box, d = canvas.tube(points, radii, 1, 10)
+        if box is not None:
+            inside = (canvas.labels[box] == 5) & (d < 0)
+            canvas.tissues[box][inside] = Tissue.LIVER_VESSEL
