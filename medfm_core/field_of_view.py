@@ -9,7 +9,7 @@ import numpy as np
 from medfm_core.volume import Volume
 
 _OPPOSITE = {"L": "R", "R": "L", "P": "A", "A": "P", "S": "I", "I": "S"}
-FACE_NAMES = {"R": "right side", "L": "left side", "A": "front", "P": "back", "S": "top", "I": "bottom"}
+FACE_NAMES = {"S": "top", "I": "bottom", "R": "right side", "L": "left side", "A": "front", "P": "back"}
 _SAMPLED_SLICES = 9
 _LEAST_PADDED_SHARE = 0.02
 

@@ -38,13 +38,13 @@ def torch_threads(count: int | None) -> Iterator[None]:
     import torch
 
     count = count or read_settings().threads
-    before = torch.get_numtorch_threads()
+    before = torch.get_num_threads()
     if count:
-        torch.set_numtorch_threads(count)
+        torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_numtorch_threads(before)
+        torch.set_num_threads(before)
 
 
 @contextmanager

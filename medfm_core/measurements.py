@@ -214,12 +214,13 @@ def _without_numbers(organ: Organ, state: State, reason: str, parts: tuple[str, 
 def _faces(label: int, scan: _Scan) -> tuple[str, ...]:
     """Borders on which a label has more than a speck (10 mm2) of voxels."""
     affine = scan.labels.affine
-    names = []
+    cut = set()
     for axis, profile in enumerate(scan.statistics.profiles):
         pixel_mm2 = affine.voxel_volume_ml * 1000 / affine.spacing[axis]
         for code, slice_index in zip(face_codes(affine.codes, axis), (0, -1), strict=True):
             if profile[label, slice_index] * pixel_mm2 >= LEAST_CUT_MM2:
-                names.append(f"{FACE_NAMES[code]} of the scan")
+                cut.add(code)
+    names = [f"{name} of the scan" for code, name in FACE_NAMES.items() if code in cut]
     pixel_mm2 = affine.voxel_volume_ml * 1000 / affine.spacing[patient_axes(affine.codes)[2]]
     if scan.rim_counts[label] * pixel_mm2 >= LEAST_CUT_MM2:
         names.append("circular field of view")

@@ -104,7 +104,7 @@ def _check_numbers(volume: Volume, sample: np.ndarray, finite: np.ndarray) -> It
     suspects = np.flatnonzero(coarse.min(axis=1) == coarse.max(axis=1))
     blank = sum(bool(slices[i].min() == slices[i].max()) for i in suspects)
     if 0 < blank < volume.shape[axis]:
-        yield Caution("blank_slices", f"{blank} of {volume.shape[axis]} slices are blank (one value throughout).")
+        yield Caution("blank_slices", f"Blank slices: {blank} of {volume.shape[axis]} hold one value throughout.")
 
 
 def _check_modality(volume: Volume, finite: np.ndarray) -> Iterable[Caution]:
@@ -140,16 +140,19 @@ def _check_modality(volume: Volume, finite: np.ndarray) -> Iterable[Caution]:
 
 def _offset(finite: np.ndarray, soft: float) -> float | None:
     """The number that, added to all voxels, brings air to -1000 and soft tissue to 40 HU where both lie elsewhere."""
-    best, most = None, max(3 * soft, 0.02)
+    least = max(3 * soft, 0.02)
     if float(np.percentile(finite, 0.5)) > -120:  # too high: then air, not soft tissue, lies near zero
-        most = 0.25 * float(np.mean(finite > 500))
+        least = 0.25 * float(np.mean(finite > 500))
+    possible = {}
     for offset in _KNOWN_OFFSETS:
         low, high = np.array(_SOFT_TISSUE_HU) - offset
         tissue, fat = _share(finite, low, high), _share(finite, -160 - offset, -30 - offset)
-        air = _share(finite, -1060 - offset, -930 - offset)
-        if tissue > most and air > 0.01 and fat > 0.01:
-            best, most = offset, tissue
-    return best
+        if tissue > least and fat > 0.01 and _share(finite, -1060 - offset, -930 - offset) > 0.01:
+            possible[offset] = _share(finite, -1012 - offset, -988 - offset)
+    lowest = float(finite.min())
+    if -1024 - lowest in possible and float(np.mean(finite == lowest)) > 0.05:
+        return -1024 - lowest  # air was clipped where scanners clip it
+    return max(possible, key=possible.get, default=None)
 
 
 def _share(values: np.ndarray, low: float, high: float) -> float:

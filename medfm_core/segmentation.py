@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import ModelCard
 from medfm_core.errors import ModalityError, WeightsError
+from medfm_core.geometry import Affine
 from medfm_core.preprocessing import to_channels, to_model_grid
 from medfm_core.progress import SILENT, Progress
 from medfm_core.volume import Kind, Volume, crop, reorient
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from medfm_core.inference.devices import Precision
+    from medfm_core.inference.sliding import SlidingWindow
+
 log = logging.getLogger(__name__)
+
+_TILE = (64, 96, 128)
+_PROBE = (32, 48, 64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,79 +93,86 @@ class OrganPredictor:
         if volume.modality and volume.modality not in self.card.input.modality:
             kinds = " or ".join(self.card.input.modality)
             raise ModalityError(f"{self.card.id} was made for {kinds}, this is {volume.modality}", "choose another --model")
-        seconds: dict[str, float] = {}
+        seconds = dict.fromkeys(("prepare", "network", "paint"), 0.0)
         with _clock(seconds, "prepare"):
-            cropped, image = self._prepare(volume)
-        with _clock(seconds, "total"):
-            labels, precision = self._predict(volume, cropped, image, progress, seconds)
-        seconds["paint"] = seconds.pop("total") - seconds["network"]
-        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision, seconds)
+            scene = self._prepare(volume)
+        with _clock(seconds, "network"):
+            precision = self._choose_precision(scene.image)
+        with progress.stage("organs", scene.window.tile_count(tuple(scene.image.shape[1:]))) as stage:
+            self._paint(scene, precision, stage.advance, seconds)
+        labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
+        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
 
-    def _prepare(self, volume: Volume):  # noqa: ANN202
+    def _prepare(self, volume: Volume) -> _Scene:
         import torch
 
-        cropped, on_grid = to_model_grid(volume, self.card.input)
-        hu = torch.from_numpy(np.ascontiguousarray(on_grid.voxels.transpose(2, 1, 0), dtype=np.float32))
-        return (cropped, on_grid.affine), to_channels(hu, self.card.input.intensity)
-
-    def _predict(self, volume: Volume, cropped, image, progress: Progress, seconds: dict[str, float]) -> tuple[Volume, str]:  # noqa: ANN001
-        import torch
-
-        from medfm_core.inference.painting import LabelPainter
         from medfm_core.inference.sliding import SlidingWindow
         from medfm_core.inference.tiles import Tiling, fit_tile
 
-        region, model_affine = cropped
-        settings, config = self.card.inference, self.net.config
-        tile = fit_tile(tuple(image.shape[1:]), settings.tile, config.divisor)
+        spec, settings = self.card.input, self.card.inference
+        region, on_grid = to_model_grid(volume, spec)
+        hu = torch.from_numpy(np.ascontiguousarray(on_grid.voxels.transpose(2, 1, 0), dtype=np.float32))
+        tile = fit_tile(tuple(hu.shape), settings.tile or _TILE, self.net.config.divisor)
         window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
-        out = np.zeros(volume.shape, np.uint8, order="F" if volume.voxels.flags.f_contiguous else "C")
-        canvas = self._canvas(volume, region, out)
-        painter = LabelPainter(canvas, _positions(region, model_affine), self._ids())
-        seconds["network"] = 0.0
-        with _clock(seconds, "network"):
-            precision = self._choose_precision(image, tile)
-        count = window.tile_count(tuple(image.shape[1:]))
-        with progress.stage("organs", count) as stage, torch.inference_mode():
-            slabs = window.run(self.net, image, config.out_channels, precision, self.device, stage.advance)
-            pending = None
-            while True:
-                with _clock(seconds, "network"):
-                    slab = next(slabs, None)
-                if pending is not None:
-                    painter.add(pending, last=slab is None)
-                if slab is None:
-                    break
-                pending = slab
-        return Volume(out, volume.affine, Kind.LABEL, volume.modality, volume.meta), precision.name
+        labels = np.zeros(volume.shape, np.uint8, order="F" if volume.voxels.flags.f_contiguous else "C")
+        whole = Volume(labels, volume.affine, Kind.LABEL)
+        oriented = reorient(whole, spec.orientation) if spec.orientation else whole
+        start = np.rint(oriented.affine.to_voxel(region.affine.origin[None])[0]).astype(int)
+        canvas = crop(oriented, start, start + region.shape).voxels.transpose(2, 1, 0)
+        image = to_channels(hu, spec.intensity)
+        return _Scene(image, window, labels, canvas, _positions(region, on_grid.affine))
 
-    def _canvas(self, volume: Volume, region: Volume, out: np.ndarray) -> np.ndarray:
-        """The part of the output that the model sees, as a view `(D, H, W)` in the model's axis order."""
-        whole = reorient(Volume(out, volume.affine, Kind.LABEL), self.card.input.orientation or volume.affine.codes)
-        start = np.rint(whole.affine.to_voxel(region.affine.origin[None])[0]).astype(int)
-        return crop(whole, start, start + region.shape).voxels.transpose(2, 1, 0)
+    def _choose_precision(self, image: Tensor) -> Precision:
+        from medfm_core.inference.devices import Precision, named_precision, probe_precision
+
+        if self.deterministic:
+            return Precision()
+        if self.card.inference.precision != "auto":
+            return named_precision(self.card.inference.precision)
+        if self._precision is None:
+            self._precision = probe_precision(self.net, _middle(image, self.net.config.divisor)[None].to(self.device))
+            log.info("precision=%s gain=%.2f", self._precision.name, self._precision.gain)
+        return self._precision
+
+    def _paint(self, scene: _Scene, precision: Precision, advance: Callable[[int], None], seconds: dict[str, float]) -> None:
+        """Run the window and paint each slab once it is known whether another follows."""
+        from medfm_core.inference.painting import LabelPainter
+
+        painter = LabelPainter(scene.canvas, scene.positions, self._ids())
+        slabs = scene.window.run(self.net, scene.image, self.net.config.out_channels, precision, self.device, advance)
+        slab = following = None
+        while slab is None or following is not None:
+            slab = following
+            with _clock(seconds, "network"):
+                following = next(slabs, None)
+            if slab is not None:
+                with _clock(seconds, "paint"):
+                    painter.add(slab, last=following is None)
+            elif following is None:
+                return
 
     def _ids(self) -> np.ndarray:
-        """Vocabulary id of each network channel; channels without a label count as background."""
+        """Vocabulary id of each network channel, `(classes,)` uint8; channels without a label count as background."""
         ids = np.zeros(self.net.config.out_channels, np.uint8)
         vocabulary = load_vocabulary()
         for channel, name in self.card.channels.items():
             ids[channel] = vocabulary.by_name(name).id
         return ids
 
-    def _choose_precision(self, image, tile: tuple[int, int, int]):  # noqa: ANN001, ANN202
-        from medfm_core.inference.devices import Precision, named_precision, probe_precision
 
-        wish = self.card.inference.precision
-        if self.deterministic:
-            return Precision()
-        if wish != "auto":
-            return named_precision(wish)
-        if self._precision is None:
-            middle = [slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(image.shape[1:], _probe_shape(image.shape[1:], tile, self.net.config.divisor), strict=True)]
-            self._precision = probe_precision(self.net, image[(slice(None), *middle)][None].to(self.device))
-            log.info("precision=%s gain=%.2f agreement=%.4f", self._precision.name, self._precision.gain, self._precision.agreement)
-        return self._precision
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A volume made ready: channels `(C, D, H, W)`, how they are tiled, and where the answer goes.
+
+    `canvas` is the part of `labels` that the model sees, a view in the model's axis order; `positions` says for each of
+    its axes where the canvas voxels lie on the model's grid.
+    """
+
+    image: Tensor
+    window: SlidingWindow
+    labels: np.ndarray
+    canvas: np.ndarray
+    positions: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def segment(volume: Volume, card: ModelCard, *, device: str = "auto", deterministic: bool = False, progress: Progress = SILENT) -> Segmentation:
@@ -175,3 +193,31 @@ def segment(volume: Volume, card: ModelCard, *, device: str = "auto", determinis
     loading = time.perf_counter() - start
     result = predictor(volume, progress)
     return replace(result, seconds={"load": loading, **result.seconds})
+
+
+def _positions(region: Volume, model: Affine) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where a region's voxels lie on the model's grid, per axis in the order (D, H, W); both share their axes."""
+    step = model.inverse() @ region.affine.matrix
+    return tuple(step[axis, axis] * np.arange(region.shape[axis]) + step[axis, 3] for axis in (2, 1, 0))
+
+
+def _middle(image: Tensor, divisor: int) -> Tensor:
+    """A small tile from the middle of `(C, D, H, W)`, sides multiples of the divisor where the image allows."""
+    part = []
+    for length, wish in zip(image.shape[1:], _PROBE, strict=True):
+        size = max(divisor, min(wish, length // divisor * divisor))
+        part.append(slice(max(0, (length - size) // 2), max(0, (length - size) // 2) + size))
+    tile = image[(slice(None), *part)]
+    import torch
+
+    missing = [side for size, n in zip(part[::-1], tile.shape[:0:-1], strict=True) for side in (0, size.stop - size.start - n)]
+    return torch.nn.functional.pad(tile, missing, value=-1.0)
+
+
+@contextmanager
+def _clock(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[name] += time.perf_counter() - start

@@ -2,7 +2,7 @@
 
 from medfm_core.io.atomic import atomic_bytes, atomic_text, atomic_write
 from medfm_core.io.dicom import SeriesInfo, list_series
-from medfm_core.io.header import Header, available_memory
+from medfm_core.io.header import Header
 from medfm_core.io.reading import read_header, read_volume
 from medfm_core.io.values import clamp_air
 from medfm_core.io.writing import write_labels, write_scalar
@@ -13,7 +13,6 @@ __all__ = [
     "atomic_bytes",
     "atomic_text",
     "atomic_write",
-    "available_memory",
     "clamp_air",
     "list_series",
     "read_header",

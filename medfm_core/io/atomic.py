@@ -35,10 +35,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         InputError: the folder is missing or not writable, or `path` is a folder.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write {path}: its folder does not exist", "make the folder or choose another place")
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder", "choose another name")
+    try:
+        if not path.parent.is_dir():
+            raise InputError(
+                f"cannot write {path}: its folder does not exist", "make the folder or choose another place"
+            )
+        if path.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder", "choose another name")
+    except OSError as error:
+        raise write_error(error, path) from error
     temporary = path.with_name(f".part-{secrets.token_hex(6)}-{path.name[-100:]}")
     try:
         yield temporary

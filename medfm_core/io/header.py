@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from medfm_core.errors import GeometryError, InputError, ResourceError
 from medfm_core.geometry import Affine, Grid
+from medfm_core.machine import memory
 from medfm_core.settings import read_settings
 
 _THINNEST_MM, _THICKEST_MM = 0.05, 25.0
@@ -101,12 +103,12 @@ def regular_file(path: Path) -> None:
         InputError: missing, a folder, a device, empty, or not permitted.
     """
     try:
-        if not path.exists():
-            raise InputError(f"{path} does not exist", "check the path")
-        if not path.is_file():
+        if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path} is not a regular file", "give an image file or a folder of DICOM files")
         with open(path, "rb") as file:
             first = file.read(1)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", "check the path") from error
     except (OSError, ValueError) as error:
         raise read_error(error, path) from error
     if not first:
@@ -128,44 +130,12 @@ def check_memory(needed: int, name: str) -> None:
         name: how the message calls the input.
 
     Raises:
-        ResourceError: more than `available_memory()`.
+        ResourceError: more than MEDFM_MEMORY_GB, or than is free where that is not set.
     """
-    free = available_memory()
-    if free is not None and needed > free:
+    limit = read_settings().memory_gb
+    free = memory().free if limit is None else int(limit * 1e9)
+    if needed > free:
         raise ResourceError(
             f"reading {name} takes {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are available",
             "crop or resample it, or use a machine with more memory",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes that this process may still take: MEDFM_MEMORY_GB, else what the machine or container has free.
-
-    None where the system does not tell.
-    """
-    limit = read_settings().memory_gb
-    if limit is not None:
-        return int(limit * 1e9)
-    found = [value for value in (_meminfo(), _cgroup()) if value is not None]
-    return min(found) if found else None
-
-
-def _meminfo() -> int | None:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
-
-
-def _cgroup() -> int | None:
-    folder = Path("/sys/fs/cgroup")
-    try:
-        return max(0, int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text()))
-    except (OSError, ValueError):
-        return None

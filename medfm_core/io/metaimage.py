@@ -10,8 +10,8 @@ from medfm_core.errors import GeometryError, InputError
 from medfm_core.geometry import Affine
 from medfm_core.io.header import Decoded, Header, Opened, checked_affine, checked_grid, grid_warnings, read_error
 from medfm_core.io.nrrd import HEADER_LIMIT, detached_file
-from medfm_core.io.payload import read_array
-from medfm_core.io.values import rescale
+from medfm_core.io.payload import check_held, read_array
+from medfm_core.io.values import rescale, rescaled_type
 
 _DTYPES = {
     "MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
@@ -54,16 +54,16 @@ def open_metaimage(path: Path) -> Opened:
         raise InputError(f"{name} has the impossible HeaderSize {gap}", "copy or export it again")
     elif data_path != path:
         start = gap
-    out = dtype.newbyteorder("=") if dtype.newbyteorder("=") in (np.uint8, np.int16) else np.dtype(np.float32)
+    compression = "deflate" if packed else "raw"
+    check_held(data_path, grid.voxels * dtype.itemsize, start=start, compression=compression)
     modality = _MODALITIES.get(fields.get("Modality", ""))
 
     def decode() -> Decoded:
-        compression = "deflate" if packed else "raw"
         return Decoded(
             rescale(read_array(data_path, grid.shape, dtype, start=start, compression=compression), 1.0, 0.0)
         )
 
-    return Opened(Header(grid, out, "mha", modality, tuple(warnings)), decode, name)
+    return Opened(Header(grid, rescaled_type(dtype), "mha", modality, tuple(warnings)), decode, name)
 
 
 def _read_fields(path: Path) -> tuple[dict[str, str], int]:

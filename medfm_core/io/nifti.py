@@ -14,8 +14,8 @@ import numpy as np
 from medfm_core.errors import GeometryError, InputError
 from medfm_core.geometry import Affine, Grid
 from medfm_core.io.header import Decoded, Header, Opened, checked_affine, checked_grid, grid_warnings, regular_file
-from medfm_core.io.payload import read_array, read_start
-from medfm_core.io.values import rescale
+from medfm_core.io.payload import check_held, read_array, read_start
+from medfm_core.io.values import rescale, rescaled_type
 
 FORMS = ("auto", "sform", "qform")
 _DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
@@ -54,15 +54,16 @@ def open_nifti(path: Path, form: str = "auto") -> Opened:
     grid = checked_grid(shape, affine, name)
     start = _data_start(header, header_path != data_path, name, warnings)
     slope, intercept = _scaling(header, name, warnings)
-    compact = dtype.kind in "iu" and dtype.itemsize <= 2 and slope == 1 and intercept == 0 and dtype != np.uint16
     meta = {"nifti_forms": _forms(header)}
+    compression = "deflate" if _is_gzip(data_path) else "raw"
+    first, skip = (start, 0) if compression == "raw" else (0, start)
+    check_held(data_path, skip + grid.voxels * dtype.itemsize, start=first, compression=compression)
     warnings += grid_warnings(grid)
-    found = Header(grid, np.dtype(dtype if compact else np.float32), "nifti", None, tuple(warnings), meta)
+    found = Header(grid, rescaled_type(dtype, slope, intercept), "nifti", None, tuple(warnings), meta)
 
     def decode() -> Decoded:
-        compressed = _is_gzip(data_path)
-        at = {"compression": "deflate", "skip": start} if compressed else {"start": start}
-        return Decoded(rescale(read_array(data_path, grid.shape, dtype, **at), slope, intercept))
+        stored = read_array(data_path, grid.shape, dtype, start=first, compression=compression, skip=skip)
+        return Decoded(rescale(stored, slope, intercept))
 
     return Opened(found, decode, name)
 

@@ -10,8 +10,8 @@ import numpy as np
 from medfm_core.errors import GeometryError, InputError
 from medfm_core.geometry import Affine
 from medfm_core.io.header import Decoded, Header, Opened, checked_affine, checked_grid, grid_warnings, read_error
-from medfm_core.io.payload import read_array
-from medfm_core.io.values import rescale
+from medfm_core.io.payload import check_held, read_array
+from medfm_core.io.values import rescale, rescaled_type
 
 HEADER_LIMIT = 4 << 20  # bytes; a header of text is never longer
 _TYPES = {
@@ -52,14 +52,14 @@ def open_nrrd(path: Path) -> Opened:
         raise InputError(f"{name} has the NRRD encoding {encoding!r}", "write it again as raw or gzip")
     compression = _ENCODINGS[encoding]
     data_path, start, skip = _data_place(fields, path, end, grid.voxels * dtype.itemsize, compression)
+    check_held(data_path, grid.voxels * dtype.itemsize, start=start, compression=compression)
     warnings += grid_warnings(grid)
-    out = dtype.newbyteorder("=") if dtype.newbyteorder("=") in (np.uint8, np.int16) else np.dtype(np.float32)
 
     def decode() -> Decoded:
         stored = read_array(data_path, grid.shape, dtype, start=start, compression=compression, skip=skip)
         return Decoded(rescale(stored, 1.0, 0.0))
 
-    return Opened(Header(grid, out, "nrrd", None, tuple(warnings)), decode, name)
+    return Opened(Header(grid, rescaled_type(dtype), "nrrd", None, tuple(warnings)), decode, name)
 
 
 def read_fields(path: Path) -> tuple[dict[str, str], int]:

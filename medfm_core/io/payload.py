@@ -46,13 +46,6 @@ def read_array(
     count = int(np.prod(shape, dtype=object))
     total = count * dtype.itemsize
     try:
-        held = path.stat().st_size - start
-    except OSError as error:
-        raise read_error(error, path) from error
-    most = {"raw": 1, "deflate": _MOST_DEFLATED}.get(compression)
-    if most is not None and total + skip > held * most:
-        raise _cut_off(path, f"its header announces {total:,} bytes of voxels and it holds {max(held, 0):,}")
-    try:
         flat = np.empty(count, dtype=dtype)
     except (MemoryError, ValueError, OverflowError) as error:
         raise ResourceError(f"{path} needs {total / 1e9:.1f} GB of memory", "crop or resample it first") from error
@@ -65,6 +58,27 @@ def read_array(
     if not dtype.isnative:
         flat = flat.byteswap(inplace=True).view(dtype.newbyteorder("="))
     return flat.reshape(shape, order="F")
+
+
+def check_held(path: Path, needed: int, *, start: int = 0, compression: str = "raw") -> None:
+    """Refuse a file that is too small to hold what its header announces, before anything is allocated for it.
+
+    Args:
+        path: the file.
+        needed: decompressed bytes that must lie in it.
+        start: byte at which they, or their compressed stream, begin.
+        compression: as in `read_array`.
+
+    Raises:
+        InputError: the file is cut off or its header lies.
+    """
+    try:
+        held = max(0, path.stat().st_size - start)
+    except OSError as error:
+        raise read_error(error, path) from error
+    most = {"raw": 1, "deflate": _MOST_DEFLATED}.get(compression)
+    if most is not None and needed > held * most:
+        raise _cut_off(path, f"its header announces {needed:,} bytes of voxels and it holds {held:,}")
 
 
 def read_start(path: Path, count: int) -> bytes:

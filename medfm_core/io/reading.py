@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,6 +98,6 @@ def _header_of(path: Path) -> Path:
         if path.name.lower().endswith(".img" + packed):
             for end in ("", ".gz"):
                 header = path.with_name(path.name[: -len(".img" + packed)] + ".hdr" + end)
-                if header.is_file():
+                if os.path.isfile(header):  # unlike Path.is_file it answers for impossible names too
                     return header
     return path

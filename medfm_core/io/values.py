@@ -50,6 +50,19 @@ def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     return wide.astype(np.int16, copy=False)
 
 
+def rescaled_type(stored: np.dtype, slope: float = 1.0, intercept: float = 0.0) -> np.dtype:
+    """The widest type that `rescale` may give, known before the values are."""
+    if (
+        slope != 1
+        or intercept != 0
+        or stored.kind not in "iu"
+        or stored.itemsize > 2
+        or stored.newbyteorder("=") == np.uint16
+    ):
+        return np.dtype(np.float32)
+    return np.dtype(np.uint8 if stored.newbyteorder("=") == np.uint8 else np.int16)
+
+
 def as_labels(voxels: np.ndarray, name: str) -> np.ndarray:
     """Turn numbers into labels: uint8, uint16 or int32, whichever is the smallest that holds them.
 

@@ -6,13 +6,14 @@ per-tissue tables, give texture. Noise, table and slice thickness belong to `sca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from training.synthetic.contrast import Contrast, draw_contrast, draw_phase
 from training.synthetic.physique import stream
-from training.synthetic.texture import along, axis_towards, smooth_field, soften, white
+from training.synthetic.texture import axis_towards, smooth_field, soften, white
 from training.synthetic.tissue import Tissue
 
 _POOLS = (  # organ id, tissue, the pool whose value it takes instead
@@ -53,7 +54,9 @@ class Fields:
     tube: np.ndarray
 
 
-def render(anatomy, seed: int, phase: str | None = None, *, contrast: Contrast | None = None) -> np.ndarray:
+def render(
+    anatomy, seed: int, phase: str | None = None, *, contrast: Contrast | None = None, edits: Sequence = ()
+) -> np.ndarray:
     """Render an anatomy as a noise-free CT.
 
     Args:
@@ -61,6 +64,7 @@ def render(anatomy, seed: int, phase: str | None = None, *, contrast: Contrast |
         seed: the same seed gives the same picture.
         phase: contrast phase, one of `contrast.PHASES`; None draws one.
         contrast: drawn tissue values to use instead of drawing them.
+        edits: changes by lesions (`lesions.Edit`: box, weight, value, lumps, add), applied in order.
 
     Returns:
         `(I, J, K)` float32, HU.
@@ -81,6 +85,8 @@ def render(anatomy, seed: int, phase: str | None = None, *, contrast: Contrast |
     _contents(hu, tissues, fields, contrast, rng)
     _mixing(hu, tissues, labels, fields, matrix, contrast)
     _strands(hu, tissues, fields, contrast)
+    for edit in edits:
+        _apply(hu, edit, fields)
     width = [max(1.1 * size, 1.0) for size in spacing]
     return soften(hu, spacing, width)
 
@@ -224,10 +230,15 @@ def _strands(hu: np.ndarray, tissues: np.ndarray, fields: Fields, contrast: Cont
     hu.ravel()[fat] += fields.tube.ravel()[fat] ** 3 * rise
 
 
+def _apply(hu: np.ndarray, edit, fields: Fields) -> None:
+    """Blend a lesion in: towards its value and texture, or on top of what is there."""
+    part = hu[edit.box]
+    change = np.float32(edit.value)
+    if edit.lumps:
+        change = change + np.float32(edit.lumps) * (0.8 * fields.lump[edit.box] + 0.4 * fields.grain[edit.box])
+    part += edit.weight * (change if edit.add else change - part)
+
+
 def _size(matrix: np.ndarray, axis: int) -> float:
     return float(np.linalg.norm(matrix[:3, axis]))
 
-
-def height_profile(mask: np.ndarray, axis: int) -> np.ndarray:
-    """Voxels of a mask per index of an axis, shaped to broadcast along it."""
-    return along(mask.sum(axis=tuple(a for a in range(3) if a != axis)), axis)

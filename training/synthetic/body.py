@@ -11,13 +11,13 @@ from training.synthetic.spine import Spine
 from training.synthetic.tissue import Tissue
 
 _Z = np.array([-190, -140, -105, -60, -20, 30, 90, 160, 240, 300, 350, 395, 420, 442], float)
-_WIDTH = np.array([26, 56, 61, 76, 108, 123, 124, 128, 133, 130, 120, 95, 74, 46], float)
-_FRONT = np.array([28, 60, 71, 86, 98, 106, 112, 115, 115, 111, 100, 82, 67, 50], float)
-_BACK_PELVIS = np.array([-22, -50, -56, -48, -26], float)
+_WIDTH = np.array([8, 30, 52, 72, 108, 123, 124, 128, 133, 130, 120, 95, 74, 46], float)
+_FRONT = np.array([10, 46, 68, 86, 99, 108, 116, 121, 120, 114, 101, 82, 67, 50], float)
+_BACK_PELVIS = np.array([-20, -50, -62, -56, -30], float)
 _BACK_OFF = np.array([26, 27, 30, 33, 32, 30, 24, 18, 10], float)
-_LEAN_WIDTH = np.array([95, 145, 152, 143, 140, 140, 140, 146, 155, 157, 154, 134, 104, 66], float)
-_LEAN_FRONT = np.array([40, 74, 86, 98, 110, 119, 125, 129, 131, 129, 121, 101, 82, 66], float)
-_LEAN_BACK_PELVIS = np.array([-60, -92, -102, -102, -86], float)
+_LEAN_WIDTH = np.array([95, 145, 152, 143, 140, 138, 138, 142, 150, 153, 152, 134, 104, 66], float)
+_LEAN_FRONT = np.array([40, 74, 86, 98, 110, 119, 127, 132, 131, 128, 120, 101, 82, 66], float)
+_LEAN_BACK_PELVIS = np.array([-66, -98, -107, -106, -90], float)
 _LEAN_BACK_OFF = np.array([80, 80, 74, 62, 57, 57, 62, 64, 60], float)
 _FAT_Z = np.array([-250, -105, -50, 40, 150, 260, 380, 460], float)
 _FAT = np.array([1.05, 1.35, 1.45, 1.2, 0.95, 0.7, 0.6, 0.5], float)
@@ -42,7 +42,7 @@ class Trunk:
         _, y = spine.centre(_Z)
         off = np.interp(_Z, [0, 250], [1, 0.5 + 0.5 * p.chest_width])
         self.back = np.r_[_BACK_PELVIS, (y[5:] - _BACK_OFF * off[5:])]
-        muscle = 0.45 + 0.55 * p.muscle
+        muscle = 0.35 + 0.65 * p.muscle
         self.lean_width = self.width + (_LEAN_WIDTH - _WIDTH) * np.where(_Z > 0, muscle, 0.35 + 0.65 * p.pelvis_width)
         self.lean_front = self.front + (_LEAN_FRONT - _FRONT) * muscle
         thick = 0.6 + 0.4 * p.muscle
@@ -91,7 +91,7 @@ def plan_body(canvas: Canvas, spine: Spine, trunk: Trunk) -> None:
     mid = (trunk.profile("front", z) + trunk.profile("back", z)) / 2
     f["phi"] = np.arctan2(np.abs(xc) / half, -(y - mid) / (trunk.profile("front", z) - mid)).astype(np.float32)
     radius = _slab(xc, y, z, trunk, "", trunk.exponent) - 1
-    cav = np.maximum(_normalise(radius, canvas.spacing), np.maximum(z - 446, -182 - z))
+    cav = np.maximum(_normalise(radius, canvas.spacing), np.maximum(z - 446, -158 - z))
     f["cav"] = (cav + 1.5 * f["noise0"]).astype(np.float32)
     f["lean"] = _lean(canvas, spine, trunk, xc).astype(np.float32)
     f["skin"] = _skin(canvas, spine, trunk, xc, rng).astype(np.float32)
@@ -134,8 +134,8 @@ def _skin(canvas: Canvas, spine: Spine, trunk: Trunk, xc, rng):
     belly = rng.uniform(-0.1, 0.3) * np.interp(z, [-60, 20, 120, 230], [0, 1, 1, 0])
     back = rng.uniform(-0.1, 0.35) * np.interp(z, [-120, 20, 150, 260], [0.3, 1, 0.6, 0.1])
     fat = base * (1 + belly * np.maximum(front, 0) + back * np.maximum(-front, 0)) * (1 + 0.12 * f["noise2"]) + 3
-    flat = float(np.interp(60, _Z, trunk.lean_back)) - rng.uniform(2, 8)
-    f["lean"] = np.maximum(f["lean"], flat - y)
+    flat = float(trunk.profile("lean_back", 300) + trunk.profile("lean_back", -60)) / 2 + rng.uniform(4, 16)
+    f["lean"] = -smooth_min(-f["lean"], (y - flat).astype(np.float32), 16)
     skin = f["lean"] - np.maximum(fat, 2.5)
     if p.sex == "female":
         size = float(canvas.rng("breast").uniform(0.75, 1.25)) * (0.7 + 0.02 * min(p.subcutaneous_fat_mm, 35))
@@ -143,7 +143,7 @@ def _skin(canvas: Canvas, spine: Spine, trunk: Trunk, xc, rng):
         breast = ellipsoid(np.abs(xc), y, z, (82 * p.chest_width, yf - 8, 298), (58 * size, 44 * size, 56 * size))
         f["breast"] = breast.astype(np.float32)
         skin = smooth_min(skin, breast, 18)
-    skin = np.maximum(skin, flat - 0.75 * p.subcutaneous_fat_mm - 4 - y)
+    skin = -smooth_min(-skin, y - np.float32(flat - 0.7 * p.subcutaneous_fat_mm - 4), 22)
     if p.arms == "down":
         reach = float(np.abs(xc[(skin < 0) & (z > -60) & (z < 330)]).max()) + 34
         s = canvas.plan.courses["shoulder"][0]
@@ -161,7 +161,7 @@ def _diaphragm(canvas: Canvas, spine: Spine, trunk: Trunk, xc):
     """Signed distance to the diaphragm, positive in the thorax."""
     rng, f, p = canvas.rng("diaphragm"), canvas.plan.fields, canvas.physique
     y, z = canvas.y, canvas.z
-    top = spine.level("T10", 0.5) + (0.5 - p.lung_inflation) * 50 + rng.normal(0, 5)
+    top = spine.level("T10", 0.5) + (0.45 - p.lung_inflation) * 55 + rng.normal(0, 5)
     left = top - rng.uniform(4, 20)
     half = trunk.profile("width", 250)
     yc = trunk.at(0, 0.12, 250)[1]
@@ -171,10 +171,11 @@ def _diaphragm(canvas: Canvas, spine: Spine, trunk: Trunk, xc):
     middle = min(top, left) - rng.uniform(6, 16) - 0.0012 * xc**2 - 0.003 * (y - yc - 10) ** 2
     dome = -smooth_min(smooth_min(-right, -leftd, 14), -middle, 14)
     phi = f["phi"] / np.pi
-    depth = np.interp(phi, [0, 0.25, 0.5, 0.75, 1], [92, 88, 70, 38, 20]) * (0.85 + 0.35 * (1 - p.lung_inflation))
+    depth = np.interp(phi, [0, 0.25, 0.5, 0.75, 1], [96, 90, 56, 26, 12]) * (0.85 + 0.35 * (1 - p.lung_inflation))
     recess = depth * np.exp(np.minimum(f["cav"], 0) / rng.uniform(13, 19))
     g = (z - dome + recess).astype(np.float32) + 1.5 * f["noise3"]
     canvas.plan.landmarks["dome_right"] = np.array([0.52 * half, yc, top])
+    canvas.plan.courses["shift"] = [0.45 * (top - spine.level("T10", 0.5) + 4)]
     canvas.plan.landmarks["dome_left"] = np.array([-0.52 * half, yc, left])
     return np.clip(_normalise(g, canvas.spacing, 0.5), -200, 200)
 
@@ -195,7 +196,21 @@ def fill_body(canvas: Canvas) -> None:
     cav, z = canvas.field("cav", whole), canvas.z
     septa = np.abs(canvas.field("noise5", whole)) < np.float32(0.10 + 0.08 * canvas.physique.visceral_fat)
     canvas.tissues[muscle & septa & (lean < -5) & (cav > 14)] = Tissue.FAT_VISCERAL
+    _fossae(canvas)
     inside = cav < 0
     canvas.tissues[inside] = Tissue.FAT_VISCERAL
+    canvas.tissues[inside & (cav > -7) & (z < -75)] = Tissue.MUSCLE
     dia = canvas.field("dia", whole)
-    canvas.tissues[inside & (np.abs(dia) < 1.6) & (z > 60)] = Tissue.MUSCLE
+    canvas.tissues[inside & (np.abs(dia) < 2.4) & (z > 60)] = Tissue.MUSCLE
+
+
+def _fossae(canvas: Canvas) -> None:
+    """Fat of the ischioanal fossae, beside the anal canal."""
+    wide = canvas.physique.pelvis_width
+    box = canvas.span((-60, -95, -185), (60, 0, -100), 2)
+    if box is None:
+        return
+    x, y, z = canvas.xyz(box)
+    fossa = ellipsoid(np.abs(x), y, z, (27 * wide, -46, -140), (15, 28, 27)) + 2 * canvas.noise(5, box)
+    muscle = canvas.tissues[box]
+    muscle[(fossa < 0) & (muscle == Tissue.MUSCLE)] = Tissue.FAT_VISCERAL

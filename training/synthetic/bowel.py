@@ -15,8 +15,8 @@ def paint_bladder(med: Mediastinum, pelvis: Pelvis) -> None:
     """Urinary bladder (21), prostate (22) or uterus (tissue only)."""
     canvas, rng, p = med.canvas, med.canvas.rng("bladder"), med.canvas.physique
     r = (p.bladder_ml / 4.19) ** (1 / 3) * 10
-    base = pelvis.out((0, 24, -124 if p.sex == "male" else -130), 1)
-    centre = base + np.array([rng.normal(0, 2), 0.10 * r, 0.72 * r])
+    base = pelvis.out((0, 30, -124 if p.sex == "male" else -130), 1)
+    centre = base + np.array([rng.normal(0, 2), 0.16 * r, 0.78 * r])
     semi = np.array([1.12, 0.98, 0.86]) * r * np.exp(rng.normal(0, 0.06, 3))
     box = canvas.span(centre - semi * 1.5, centre + semi * 1.5, 2)
     if box is not None:
@@ -50,26 +50,26 @@ def _colon_course(med: Mediastinum, pelvis: Pelvis):
     land = canvas.plan.landmarks
     z1, z4 = spine.level("L1"), spine.level("L4")
     sag = rng.uniform(-10, 75)
-    spleen_low = float(land["dome_left"][2]) - rng.uniform(60, 100)
+    spleen_low = float(land["dome_left"][2]) - rng.uniform(45, 90)
     n = lambda s=0.04: float(rng.normal(0, s))  # noqa: E731
-    caecum = [t.at(0.66 + n(), 0.18, -16 + 20 * n(1)), t.at(0.76 + n(), 0.0, z4 - 20)]
-    rising = [t.at(0.80 + n(0.03), -0.16, z4 + 30), t.at(0.76 + n(), 0.04, z1 - 42 + 10 * n(1))]
+    caecum = [t.at(0.62 + n(), 0.36, -16 + 20 * n(1)), t.at(0.74 + n(), 0.20, z4 - 20)]
+    rising = [t.at(0.78 + n(0.03), 0.16 + n(0.1), z4 + 30), t.at(0.74 + n(), 0.22, z1 - 42 + 10 * n(1))]
     across = [
         t.at(0.60 + n(), 0.55, z1 - 40 - 0.2 * sag), t.at(0.28, 0.74 + n(0.05), z1 - 34 - 0.7 * sag + 6 * n(1)),
         t.at(-0.05 + n(), 0.78, z1 - 26 - sag), t.at(-0.38, 0.70 + n(0.05), z1 - 20 - 0.75 * sag), t.at(-0.62, 0.45, z1 + 8 - 0.1 * sag),
     ]
-    flexure = [t.at(-0.76, 0.06 + n(), spleen_low)]
-    falling = [t.at(-0.84, -0.18, z1 - 14), t.at(-0.83 + n(0.02), -0.18 + n(), z4 + 20), t.at(-0.74, 0.02, -4)]
+    flexure = [t.at(-0.76, 0.22 + n(0.08), spleen_low)]
+    falling = [t.at(-0.83, 0.10 + n(0.12), z1 - 14), t.at(-0.80 + n(0.02), 0.12 + n(0.12), z4 + 20), t.at(-0.74, 0.2, -4)]
     loop = rng.uniform(-30, 55)
     sigmoid = [
         np.array([-64.0, 30, -40]), np.array([-34.0, 36, -52 + 0.4 * loop]) + rng.normal(0, 6, 3),
         np.array([8.0 + 0.4 * loop, 16, -46 + loop]) + rng.normal(0, 8, 3), np.array([22.0, -8, -44]) + rng.normal(0, 6, 3),
         np.array([4.0, -26, -62]),
     ]
-    rectum = [pelvis.out(q, 1) for q in ((0, -36, -84), (2, -40, -108), (0, -26, -136), (0, -32, -160))]
+    rectum = [pelvis.out(q, 1) for q in ((0, -48, -84), (2, -50, -108), (0, -34, -134), (0, -36, -158))]
     points = np.array([*caecum, *rising, *across, *flexure, *falling, *sigmoid, *rectum])
     r = np.array([27, 27, 25, 24, 23, 21, 20, 19, 18, 17, 14.5, 13.5, 13, 12.5, 12.5, 13, 13, 14.5, 17, 17, 9, 7])
-    r = r * p.colon_calibre**0.8 * np.exp(rng.normal(0, 0.13, len(r)))
+    r = r * p.colon_calibre * np.exp(rng.normal(0, 0.13, len(r)))
     return points, r
 
 
@@ -82,25 +82,25 @@ def paint_colon(med: Mediastinum, pelvis: Pelvis) -> None:
     radii = radii * wave
     mood = np.convolve(rng.normal(0, 1, len(points) + 8), np.ones(9) / 3, "valid")
     stool = np.convolve(rng.normal(0, 1, len(points) + 12), np.ones(13) / 3.6, "valid")
-    chunk = 5
-    for i in range(0, len(points) - 1, chunk):
-        part = slice(i, min(i + chunk + 1, len(points)))
+    parts = []
+    for i in range(0, len(points) - 1, 5):
+        part = slice(i, min(i + 6, len(points)))
         box, d = canvas.tube(points[part], radii[part], 3, 6)
         if box is None:
             continue
         d = d + 1.0 * canvas.noise(5, box)
-        allowed = (canvas.field("cav", box) < (-3 if points[i][2] > -60 else 30)) & (canvas.field("dia", box) < -3) & canvas.free[box]
-        painted = canvas.paint(box, (d < 0) & allowed, 20, Tissue.BOWEL_WALL)
-        if painted is None:
-            continue
-        lumen = painted & (d < -2.2)
+        allowed = (canvas.field("cav", box) < (-3 if points[i][2] > -60 else 30)) & (canvas.field("dia", box) < -3)
+        canvas.paint(box, (d < 0) & allowed, 20, Tissue.BOWEL_WALL)
+        parts.append((i, part, box, d))
+        canvas.reserved[box] |= d < 1.5
+    for i, part, box, d in parts:
+        lumen = (d < -2.2) & (canvas.labels[box] == 20)
         y, r = canvas.y[box], float(radii[part].mean())
         full = stool[i] > 1.2 - 2.4 * p.colon_stool
         canvas.tissues[box][lumen] = Tissue.STOOL if full else Tissue.BOWEL_CONTENT
         gas = float(np.clip(p.colon_gas + 0.35 * mood[i] - (0.15 if full else 0), 0, 1))
         bubbles = lumen & (canvas.noise(5, box) > 1.3) & full
         canvas.tissues[box][bubbles | (lumen & (y > points[part, 1].mean() + r * (1 - 2 * gas)))] = Tissue.BOWEL_GAS
-        canvas.reserved[box] |= d < 1.5
 
 
 def _swap(course):

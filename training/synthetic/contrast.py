@@ -6,7 +6,7 @@ Unenhanced values and enhancements are radiological ranges (mean, deviation betw
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -81,6 +81,11 @@ class Contrast:
     hu: Mapping[str, float]
     enhancement: Mapping[str, float]
     oral: float | None
+
+    def shifted(self, shifts: Mapping[str, float]) -> Contrast:
+        """The same patient with some tissues changed by so many HU."""
+        hu = {name: value + shifts.get(name, 0.0) for name, value in self.hu.items()}
+        return replace(self, hu=MappingProxyType(hu))
 
     def table(self, size: int = 256) -> np.ndarray:
         """Mean HU per tissue code, `(size,)` float32; codes that no tissue has hold plain soft tissue."""

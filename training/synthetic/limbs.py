@@ -13,8 +13,12 @@ from training.synthetic.spine import Spine
 from training.synthetic.tissue import Tissue
 
 _OUTLINE = [  # ilium seen from the side: y, z, x
-    (-76, -8, 42), (-68, 14, 50), (-42, 33, 82), (-8, 44, 120), (34, 32, 134), (66, -2, 126), (62, -16, 122), (50, -42, 108),
-    (46, -62, 98), (38, -84, 90), (8, -98, 82), (-18, -88, 74), (-26, -70, 68), (-36, -58, 58), (-62, -48, 40), (-74, -30, 39),
+    (-74, -8, 46), (-66, 12, 51), (-40, 29, 72), (-8, 38, 106), (34, 28, 130), (64, -4, 127), (61, -18, 123), (50, -42, 110),
+    (46, -62, 99), (38, -84, 88), (8, -98, 80), (-18, -88, 74), (-25, -70, 68), (-36, -60, 60), (-60, -50, 50), (-72, -32, 46),
+]
+_SURFACE = [  # points on the wing's mid-surface: y, z, x; flat behind, steep in the middle, flat in front
+    (-58, -14, 54), (-40, -14, 59), (-20, -14, 73), (0, -14, 100), (20, -14, 119), (45, -14, 124), (-40, -35, 60),
+    (-12, -35, 78), (10, -35, 103), (30, -35, 115), (10, 15, 116), (-20, 15, 84), (0, -60, 83), (25, -60, 94),
 ]
 _STEP = 2.0
 
@@ -30,8 +34,8 @@ class Pelvis:
         out[:, :2] *= 1 + rng.normal(0, 0.02)
         out[:, 2] *= self.wide
         flare = 1 + rng.normal(0, 0.05)
-        terms = self._terms(out[:, 0], out[:, 1])
-        self.fit = np.linalg.lstsq(terms, out[:, 2], rcond=None)[0]
+        known = np.r_[out, np.array(_SURFACE, float) * [1, 1, self.wide]]
+        self.fit = np.linalg.lstsq(self._terms(known[:, 0], known[:, 1]), known[:, 2], rcond=None)[0]
         ys, zs = np.arange(-110, 100, _STEP), np.arange(-150, 80, _STEP)
         yy, zz = np.meshgrid(ys, zs, indexing="ij")
         self.origin = (ys[0], zs[0])
@@ -40,8 +44,8 @@ class Pelvis:
         gy, gz = np.gradient(surface, _STEP)
         inside = polygon_distance(yy, zz, out[:, :2])
         rim = np.exp(-((inside + 4) / 5.0) ** 2)
-        thick = 6.5 + 6.5 * rim + 17 * np.exp(-(((yy - 8) / 34) ** 2 + ((zz + 88) / 34) ** 2))
-        thick += 12 * np.exp(-(((yy + 62) / 22) ** 2 + ((zz + 22) / 26) ** 2))
+        thick = 7.5 + 6.5 * rim + 17 * np.exp(-(((yy - 8) / 34) ** 2 + ((zz + 88) / 34) ** 2))
+        thick += 15 * np.exp(-(((yy + 36) / 26) ** 2 + ((zz + 22) / 26) ** 2))
         self.tables = [surface, 1 / np.sqrt(1 + gy**2 + gz**2), inside, thick / 2]
         self.head = np.array([90 * self.wide, 6.0, -104.0])
         self.head_radius = rng.uniform(22, 25.5) * (1 if physique.sex == "male" else 0.93)
@@ -50,8 +54,9 @@ class Pelvis:
 
     @staticmethod
     def _terms(y, z):
+        step = np.tanh((y + 4) / 22)
         y, z = y / 60, z / 60
-        return np.stack([np.ones_like(y), y, z, y * y, y * z, z * z, y**3, y * y * z], -1)
+        return np.stack([np.ones_like(y), y, z, y * y, y * z, z * z, y**3, y * y * z, step, step * z], -1)
 
     def local(self, canvas: Canvas, box, side: int):
         """Coordinates in the pelvis frame, right side positive x."""
@@ -122,7 +127,7 @@ def _hip(canvas: Canvas, p: Pelvis, side: int) -> None:
 def _femur(canvas: Canvas, p: Pelvis, side: int) -> None:
     h, w = p.head, p.wide
     rng = canvas.rng(f"femur{side}")
-    tro = np.array([h[0] + 48 * w, -10, h[2] - 12]) + rng.normal(0, 2, 3)
+    tro = np.array([h[0] + 43 * w, -10, h[2] - 12]) + rng.normal(0, 2, 3)
     low = np.array([h[0] + 30, 12, -345]) + rng.normal(0, 5, 3)
     top = np.array([h[0] + 36, -3, h[2] - 40])
     minor = np.array([h[0] + 17, -16, h[2] - 58])
@@ -148,10 +153,10 @@ def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
     rng = canvas.rng("sacrum")
     y0 = float(spine.centre(0)[1])
     bow = rng.uniform(0.75, 1.2)
-    line = np.array([(0, y0, 0), (0, y0 - 12, -26), (0, -30, -52), (0, -47, -78), (0, -56 * bow, -100), (0, -58 * bow, -118), (0, -50, -134)])
-    line[2:5, 1] -= 8 * (bow - 1) * 4
-    half = np.array([50, 56, 46, 33, 24, 12, 6]) * p.wide
-    thick = np.array([17, 16, 13, 11, 8.5, 6, 5])
+    line = np.array([(0, y0, 0), (0, y0 - 16, -24), (0, -40, -46), (0, -58, -68), (0, -66, -88), (0, -65, -106), (0, -56, -121)], float)
+    line[2:6, 1] -= 22 * (bow - 1)
+    half = np.array([50, 58, 54, 40, 27, 12, 6]) * p.wide
+    thick = np.array([17, 16, 14, 11, 8.5, 6, 5])
     box = canvas.span(line.min(0) - [64, 34, 10], line.max(0) + [64, 22, 6], 3)
     if box is None:
         return
@@ -166,13 +171,13 @@ def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
         n = (y - a[1]) * -e[2] + (z - a[2]) * e[1]
         tc = np.clip(t, 0, 1)
         w, d = half[i] + tc * (half[i + 1] - half[i]), thick[i] + tc * (thick[i + 1] - thick[i])
-        lateral = 1 - 0.30 * np.clip(ax / 50, 0, 1)
-        shift = 6 * np.clip(ax / 40, 0, 1) ** 2 * (i < 3)
+        lateral = 1 - (0.5 if i == 0 else 0.3) * np.clip((ax - 16) / 34, 0, 1)
+        shift = (11 if i == 0 else 6) * np.clip(ax / 40, 0, 1) ** 2 * (i < 3)
         q = (np.abs(ax / w) ** 3 + np.abs((n + shift) / (d * lateral)) ** 2.5) ** np.float32(1 / 2.7)
         part = np.maximum((q - 1) * d * 0.9, (np.abs(t - 0.5) - 0.5) * np.linalg.norm(b - a))
         best = np.minimum(best, part)
         if i == 0:
-            upper = (part < 0) & (ax < 34 * p.wide)
+            upper = (t < 1) & (t > -0.5) & (ax < 32 * p.wide) & (n + d > -34)
         crest = np.sqrt((ax / 4) ** 2 + ((n + d + 5) / 9) ** 2) - 1
         best = np.minimum(best, np.maximum(crest * 4, (np.abs(t - 0.5) - 0.5) * 26)) if i < 4 else best
     canal = np.sqrt(x**2 + (y - (y0 - 27 - (0 - z) * 0.5)) ** 2) - 7
@@ -209,7 +214,7 @@ def paint_shoulders(canvas: Canvas, spine: Spine, trunk: Trunk, cage) -> None:
         g = np.asarray(joint[0]) + rng.normal(0, 4, 3) + [0, 0, 2]
         yf = float(trunk.profile("front", st)) + 5
         acromion = g + [-2, -14, 26]
-        clav = [(18, yf, st - 3), (55, yf + 6, st + 8), (0.65 * g[0] + 15, (yf + g[1]) / 2 - 4, st + 16), acromion - [4, -6, 0]]
+        clav = [(18, yf, st - 3), (55, yf + 6, st + 8), (0.65 * g[0] + 15, (yf + g[1]) / 2 - 4, st + 22), acromion - [4, -6, 0]]
         box, d = canvas.tube(np.array(clav) * f, [8.5, 6, 6, 6], 2, 10)
         if box is not None:
             paint_bone(canvas, box, d, 74 if side else 73)
@@ -244,7 +249,7 @@ def _scapula(canvas, trunk, spine, g, acromion, f, label, arms, rng) -> None:
 
     out = 24 if arms == "up" else 0
     med_top = wall(66 + out * 0.5, spine.level("T2", 0.1), 20)
-    low = wall(92 + out * 1.6, spine.level("T7", 0.3) + out * 0.3, 20)
+    low = wall(92 + out * 1.6, spine.level("T7", -0.2) + out * 0.3, 20)
     mid = wall(68 + out, spine.level("T4"), 20)
     glenoid = g + [-20, -4, -2]
     neck = glenoid + [-12, -6, -4]
@@ -254,8 +259,8 @@ def _scapula(canvas, trunk, spine, g, acromion, f, label, arms, rng) -> None:
         return
     x, y, z = canvas.xyz(box)
     x = x * np.float32(f[0])
-    plate = np.minimum(_triangle(x, y, z, med_top, mid, neck), _triangle(x, y, z, mid, low, neck)) - 2.4
-    border = np.minimum(capsule(x, y, z, low, neck, 4.2, 6), capsule(x, y, z, med_top, mid, 3))
+    plate = np.minimum(_triangle(x, y, z, med_top, mid, neck), _triangle(x, y, z, mid, low, neck)) - 3.6
+    border = np.minimum(capsule(x, y, z, low, neck, 6.5, 8), capsule(x, y, z, med_top, mid, 3.8))
     socket = ellipsoid(x, y, z, glenoid - [3, 2, 0], (8, 14, 18))
     ridge = capsule(x, y, z, (med_top + mid) / 2 + [4, -6, 0], acromion + [-14, -8, -4], 4, 6)
     acro = capsule(x, y, z, acromion + [-14, -8, -4], acromion + [2, 6, 0], 6.5, 7)

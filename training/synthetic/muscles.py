@@ -11,10 +11,10 @@ from training.synthetic.spine import Spine
 from training.synthetic.tissue import Tissue
 
 _AZ = np.array([-85, -40, 0, 60, 130, 200, 290, 370, 430, 480, 560], float)
-_AX = np.array([13, 22, 32, 38, 38, 33, 27, 25, 24, 22, 22], float)
+_AX = np.array([13, 22, 32, 38, 38, 32, 25, 23, 23, 22, 22], float)
 _AY = np.array([-24, -36, -42, -52, -52, -50, -46, -44, -42, -36, -34], float)
-_AW = np.array([9, 19, 29, 37, 37, 31, 25, 23, 22, 21, 21], float)
-_AD = np.array([8, 14, 18, 24, 24, 21, 17, 16, 17, 17, 17], float)
+_AW = np.array([9, 19, 29, 37, 37, 30, 23, 21, 21, 21, 21], float)
+_AD = np.array([8, 14, 18, 23, 23, 19, 14, 13, 15, 17, 17], float)
 
 
 def paint_muscles(canvas: Canvas, spine: Spine, pelvis: Pelvis) -> None:
@@ -54,11 +54,11 @@ def _psoas(canvas: Canvas, spine: Spine, pelvis: Pelvis, side: int) -> None:
         x, y = spine.centre(z)
         return [float(x + sign * dx), float(y + dy), float(z)]
 
-    points = [by(27, -10, spine.level("L1", 0.2)), by(34, -8, spine.level("L2")), by(43, -4, spine.level("L3"))]
-    points += [by(50, 0, spine.level("L4")), by(55, 4, spine.level("L5"))]
-    low = [(64, 22, -40), (80, 40, -84), (96, 32, -112), (107, -10, -158)]
+    points = [by(27, -6, spine.level("L1", 0.2)), by(34, -2, spine.level("L2")), by(43, 4, spine.level("L3"))]
+    points += [by(49, 9, spine.level("L4")), by(54, 16, spine.level("L5"))]
+    low = [(64, 34, -40), (80, 50, -84), (96, 32, -112), (107, -10, -158)]
     points += [pelvis.out((x * pelvis.wide, y, z), side) for x, y, z in low]
-    radii = np.array([6, 12, 17, 21, 22, 19, 17, 15, 8]) * size
+    radii = np.array([6, 11, 15.5, 19, 20, 17.5, 16, 13, 7]) * size * 0.95
     box, d = canvas.tube(points, radii, 3, 10)
     label = 89 if side else 88
     if box is not None:
@@ -69,7 +69,7 @@ def _psoas(canvas: Canvas, spine: Spine, pelvis: Pelvis, side: int) -> None:
         return
     x, y, z = pelvis.local(canvas, box, side)
     beside, inside, half = pelvis.wing(x, y, z)
-    depth = 15 * size * np.clip((-inside - 3) / 16, 0, 1) + 2
+    depth = 12 * size * np.clip((-inside - 3) / 16, 0, 1) + 2
     sheet = (beside < -half) & (beside > -half - depth) & (inside < -5) & (z > -84) & (y > -48)
     canvas.paint(box, sheet, label, Tissue.MUSCLE)
 
@@ -86,16 +86,17 @@ def _gluteal(canvas: Canvas, pelvis: Pelvis, side: int) -> None:
     beside, inside, half = pelvis.wing(x, y, z)
     tro = pelvis.head + np.array([46 * pelvis.wide, -4, -6])
     n = 1.2 * canvas.noise(5, box)
-    mini = np.maximum(np.abs(beside - half - 7 * m) - 7 * m, np.maximum(inside + 7, np.maximum(z - 2, -38 - y)))
+    mini = np.maximum(np.abs(beside - half - 7.5 * m) - 7.5 * m, np.maximum(inside + 9, np.maximum(z + 14, -20 - y)))
     mini = smooth_min(mini, capsule(x, y, z, (112 * pelvis.wide, 18, -60), tro + [0, 16, 2], 11 * m, 6), 8)
     canvas.paint(box, (mini + n < 0) & (lean < -3), 85 if side else 84, Tissue.MUSCLE)
-    medi = np.maximum(np.abs(beside - half - 20 * m) - 17 * m, np.maximum(inside + 1, -88 - z))
+    thick = 34 * m * np.clip((3 - inside) / 24, 0.2, 1)
+    medi = np.maximum(np.abs(beside - half - 3 - thick / 2) - thick / 2, np.maximum(inside + 1, -88 - z))
     medi = smooth_min(medi, capsule(x, y, z, (118 * pelvis.wide, -6, -55), tro, 19 * m, 9), 12)
     medi = np.maximum(medi, lean + 3)
     canvas.paint(box, medi + n < 0, 83 if side else 82, Tissue.MUSCLE)
     w = pelvis.wide
-    a, b = np.array([34 * w, -86, -28]), np.array([128 * w, -38, -160])
+    a, b = np.array([36 * w, -82, -8]), np.array([132 * w, -34, -152])
     rows = frame(b - a, (0.35, -0.25, 1.0))
-    maxi = ellipsoid(x, y, z, (a + b) / 2, (96, 62, 33 * m), rows)
+    maxi = ellipsoid(x, y, z, (a + b) / 2, (92, 52, 23 * m), rows)
     maxi = np.maximum(np.maximum(maxi, lean + 3), np.maximum(y + 8, 9 - x))
     canvas.paint(box, maxi + n < 0, 81 if side else 80, Tissue.MUSCLE)

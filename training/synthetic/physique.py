@@ -118,7 +118,7 @@ def draw_physique(seed: int, **overrides) -> Physique:
         thyroid_ml=tail(15, 0.3, 7, 32),
         small_bowel_ml=tail(560, 0.28, 280, 1000),
         stomach_gas=float(rng.beta(1.2, 2.2)),
-        colon_calibre=tail(1.0, 0.18, 0.65, 1.5),
+        colon_calibre=tail(1.08, 0.2, 0.7, 1.6),
         colon_gas=float(rng.beta(1.3, 1.5)),
         colon_stool=float(rng.beta(1.5, 1.2)),
         aorta_calibre=tail(1.0, 0.11, 0.78, 1.35),

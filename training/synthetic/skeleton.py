@@ -11,9 +11,9 @@ from training.synthetic.spine import IDS, NAMES, Spine
 from training.synthetic.tissue import Tissue
 
 CORTEX_MM = 1.7
-_DROP = [40, 54, 72, 92, 106, 116, 124, 134, 140, 142, 158, 175]
+_DROP = [38, 50, 66, 84, 97, 107, 116, 128, 136, 140, 160, 185]
 _END = [0.80, 0.80, 0.80, 0.79, 0.775, 0.755, 0.73, 0.67, 0.61, 0.545, 0.40, 0.25]
-_TALL = [9, 10.5, 12, 13, 13.5, 14, 14, 13.5, 13, 12.5, 11.5, 10]
+_TALL = [9, 10, 11.5, 12, 12.5, 13, 13, 12.5, 12, 11.5, 10, 8.5]
 
 
 def paint_bone(canvas: Canvas, box, distance, label: int | None, cortex: float = CORTEX_MM, inside=Tissue.CANCELLOUS_BONE):
@@ -170,7 +170,7 @@ def paint_cage(canvas: Canvas, spine: Spine, trunk: Trunk) -> Cage:
     _sternum(canvas, box, flat, cage.sternum, trunk)
     for (side, k), (ps, zs) in cage.ribs.items():
         label = (104 if side else 92) + k
-        _band(canvas, box, flat, side, ps, zs, cage.tall[k] / 2, 3.4, label, Tissue.CORTICAL_BONE, 23 if k < 10 else 20)
+        _band(canvas, box, flat, side, ps, zs, cage.tall[k] / 2, 3.2, label, Tissue.CORTICAL_BONE, 23 if k < 10 else 20)
         _neck(canvas, spine, trunk, k, side, label, cage.start[k])
     for side, k, ps, zs in cage.cartilages:
         _band(canvas, box, flat, side, ps, zs, 5.5 + 0.4 * k, 4.2, 117, Tissue.CARTILAGE, 0)
@@ -212,7 +212,9 @@ def _neck(canvas: Canvas, spine: Spine, trunk: Trunk, k: int, side: int, label: 
     joint = [spine.x[i] + sign * 25, (back - 4 + spine.y[i] - d - 6) / 2, start]
     box, dist = canvas.tube([head, joint, wall], [4.2, 3.6, 4.0], 2, 6)
     if box is not None:
-        paint_bone(canvas, box, dist, label)
+        lateral = np.abs(canvas.x[box] - np.float32(spine.x[i])) > 29
+        paint_bone(canvas, box, np.where(lateral, dist, 9), label)
+        paint_bone(canvas, box, np.where(lateral, 9, dist), None)
 
 
 def _sternum(canvas: Canvas, box, flat, ends, trunk: Trunk) -> None:

@@ -23,8 +23,8 @@ class Mediastinum:
         self.shift = rng.normal(0, 2.5)
         top = float(canvas.plan.landmarks["dome_right"][2])
         self.size = (canvas.physique.heart_ml / 600) ** (1 / 3)
-        z = top + rng.uniform(10, 24) * self.size
-        self.heart = np.array(self.at(-22 + rng.normal(0, 4), 0.55, z))
+        z = top + rng.uniform(16, 32) * self.size
+        self.heart = np.array(self.at(-30 + rng.normal(0, 6), 0.55, z))
         self.envelope = np.full(canvas.shape, FAR, np.float32) if canvas.recording else None
 
     def at(self, dx: float, f: float, z: float) -> list[float]:
@@ -34,12 +34,12 @@ class Mediastinum:
         front = float(self.trunk.profile("front", z))
         return [float(x) * 0.8 + dx + self.shift, y + f * (front - y), float(z)]
 
-    def keep(self, box, distance, pad: float = 4.0, k: float = 12.0) -> None:
+    def keep(self, box, distance, pad: float = 2.5, k: float = 9.0) -> None:
         """Add a structure to the envelope (coarse pass only)."""
         if self.envelope is not None and box is not None:
             self.envelope[box] = smooth_min(self.envelope[box], distance - np.float32(pad), k)
 
-    def tube(self, points, radii, pad: float = 4.0, k: float = 12.0):
+    def tube(self, points, radii, pad: float = 2.5, k: float = 9.0):
         """`canvas.tube`, added to the envelope."""
         box, d = self.canvas.tube(points, radii, 18.0 if self.canvas.recording else 3.0)
         self.keep(box, d, pad, k)
@@ -56,7 +56,7 @@ def paint_heart(med: Mediastinum) -> None:
     parts = {
         "lv": (c + s * (np.array([-27, 8, -8]) + j[0]), np.array([47, 30, 30]) * s, long, 9.5),
         "rv": (c + s * (np.array([6, 27, -16]) + j[1]), np.array([46, 24, 33]) * s, frame((-0.8, 0.35, -0.42)), 4.0),
-        "ra": (c + s * (np.array([40, -2, 0]) + j[2]), np.array([24, 27, 33]) * s, None, 3.0),
+        "ra": (c + s * (np.array([44, -2, 2]) + j[2]), np.array([24, 27, 33]) * s, None, 3.0),
         "la": (c + s * (np.array([3, -34, 24]) + j[3]), np.array([33, 20, 25]) * s, None, 3.0),
     }
     med.root = c + s * np.array([4, 0, 26])
@@ -71,7 +71,7 @@ def paint_heart(med: Mediastinum) -> None:
     whole = smooth_min(whole, tract, 8) + 0.8 * canvas.noise(4, box)
     allowed = (canvas.field("dia", box) > 2) & (canvas.field("cav", box) < -4) & canvas.free[box]
     level = canvas.level("heart", whole, allowed, canvas.physique.heart_ml, 9)
-    med.keep(box, whole - level, 3.5)
+    med.keep(box, whole - level, 2.2)
     painted = canvas.paint(box, (whole < level) & allowed, 51, Tissue.MYOCARDIUM)
     inside = painted & (whole < level - 2.0)
     for name, tissue in (("la", Tissue.BLOOD_ARTERIAL), ("ra", Tissue.BLOOD_RIGHT_HEART), ("rv", Tissue.BLOOD_RIGHT_HEART)):
@@ -82,8 +82,8 @@ def paint_heart(med: Mediastinum) -> None:
     septum[painted & (lv < 0)] = Tissue.MYOCARDIUM
     septum[painted & (lv < -parts["lv"][3])] = Tissue.BLOOD_ARTERIAL
     septum[painted & (d["la"] < -3) & (lv > -4)] = Tissue.BLOOD_ARTERIAL
-    ear = med.la + s * np.array([-30, 16, 4])
-    abox, a = med.tube([med.la + s * np.array([-18, 6, 2]), ear, ear + s * np.array([-2, 14, -6])], np.array([11, 9, 7]) * s)
+    ear = med.la + s * np.array([-26, 14, 4])
+    abox, a = med.tube([med.la + s * np.array([-18, 6, 2]), ear, ear + s * np.array([-2, 14, -6])], np.array([13, 12, 9]) * s)
     if abox is not None:
         canvas.paint(abox, a < 0, 61, Tissue.BLOOD_ARTERIAL)
     canvas.plan.landmarks["heart"] = c
@@ -96,12 +96,12 @@ def paint_airways(med: Mediastinum) -> None:
     carina = np.array(med.at(2 + rng.normal(0, 2), 0.27, spine.level("T5", rng.uniform(-0.5, 0.4))))
     med.carina = carina
     canvas.plan.landmarks["carina"] = carina
-    r = rng.uniform(8.2, 10.2) * (1 if p.sex == "male" else 0.9)
+    r = rng.uniform(7.6, 9.8) * (1 if p.sex == "male" else 0.9)
     t1 = spine.level("T1")
     top = [spine.pre(0, 24, 560), spine.pre(0, 22, t1 + 40), spine.pre(rng.normal(0, 1.5), 21, t1)]
     line = [*top, (np.array(top[-1]) + carina) / 2 + [1, 2, 0], carina]
-    right, left = carina + [34, -2, -26], carina + [-44, -4, -28]
-    med.hilum = {1: right + [12, 2, -8], 0: left + [-10, 0, -6]}
+    right, left = carina + [28, -2, -22], carina + [-36, -4, -24]
+    med.hilum = {1: right + [16, 2, -10], 0: left + [-16, 0, -8]}
     for points, radii in ((line, r), ([carina + [0, 0, 3], right], [r * 0.85, 6.5]), ([carina + [0, 0, 3], left], [r * 0.75, 6])):
         box, d = med.tube(points, radii)
         if box is not None:
@@ -110,9 +110,9 @@ def paint_airways(med: Mediastinum) -> None:
     dome = float(canvas.plan.landmarks["dome_right"][2])
     junction = np.array(med.at(-24 + rng.normal(0, 3), 0.30, min(dome - 32, spine.level("T11", 0.3))))
     med.junction = junction
-    food = [spine.pre(-1, 9, 560), spine.pre(-2, 9, t1), spine.pre(-5, 9, carina[2] + 20), med.at(-5, 0.10, spine.level("T7"))]
-    food += [med.at(-9, 0.15, spine.level("T9")), junction + [5, -4, 16], junction]
-    wide = rng.uniform(6.5, 9.0)
+    food = [spine.pre(-1, 9, 560), spine.pre(-2, 9, t1), spine.pre(-7, 9, carina[2] + 20), med.at(-9, 0.13, spine.level("T7"))]
+    food += [med.at(-14, 0.19, spine.level("T9")), junction + [5, -4, 16], junction]
+    wide = rng.uniform(5.4, 8.0)
     box, d = med.tube(food, wide)
     if box is not None:
         painted = canvas.paint(box, d < 0, 15, Tissue.BOWEL_WALL)
@@ -123,7 +123,7 @@ def paint_airways(med: Mediastinum) -> None:
 
 def _thyroid(med: Mediastinum, t1: float, rng) -> None:
     canvas, spine = med.canvas, med.spine
-    centre = np.array(spine.pre(0, 24, t1 + rng.uniform(10, 24)))
+    centre = np.array(spine.pre(0, 17, t1 + rng.uniform(10, 24)))
     box = canvas.span(centre - [36, 26, 40], centre + [36, 26, 40], 2)
     if box is None:
         return
@@ -144,17 +144,17 @@ def finish_envelope(med: Mediastinum) -> None:
     f, spine = canvas.plan.fields, med.spine
     x, y, z = canvas.x, canvas.y, canvas.z
     dx, dy = x - f["sx"], y - f["sy"]
-    w = np.interp(z, spine.z, spine.width) + 5
+    w = np.interp(z, spine.z, spine.width) + 3
     d = np.interp(z, spine.z, spine.depth)
-    column = (np.sqrt((dx / w) ** 2 + ((dy + 9) / (d + 14)) ** 2) - 1) * w
+    column = (np.sqrt((dx / w) ** 2 + ((dy + 9) / (d + 12)) ** 2) - 1) * w
     rng = canvas.rng("envelope")
-    fat = rng.uniform(2.5, 5) + 6 * canvas.physique.visceral_fat
+    fat = rng.uniform(1.5, 3.5) + 5 * canvas.physique.visceral_fat
     front = med.trunk.profile("front", z)
     mid = med.heart[0] * 0.35
     sheet = np.abs(dx - mid * np.interp(z, [240, 330, 380], [1, 0.5, 0])) - fat * np.interp(y, [0, 60], [1.0, 1.2])
     sheet = np.maximum(sheet, np.maximum(y - front - 20, -(dy)))
     upper = spine.level("T4", 0.3)
-    block = np.maximum(np.sqrt((dx / 30) ** 2 + ((dy - 36) / 36) ** 2) - 1, -1) * 28 + np.maximum(upper - z, 0)
+    block = np.maximum(np.sqrt((dx / 27) ** 2 + ((dy - 32) / 28) ** 2) - 1, -1) * 26 + np.maximum(upper - z, 0)
     out = smooth_min(smooth_min(med.envelope, column.astype(np.float32), 10), sheet.astype(np.float32), 12)
     f["med"] = smooth_min(out, block.astype(np.float32), 12).astype(np.float32) - np.float32(0.25 * fat)
 
@@ -168,7 +168,7 @@ def paint_lungs(med: Mediastinum) -> None:
     rng = canvas.rng("lungs")
     x, y, z = canvas.xyz(box)
     cav = canvas.field("cav", box)
-    lung = (canvas.field("dia", box) > 1.8) & (cav < -1.2) & (canvas.field("med", box) > 0) & canvas.free[box]
+    lung = (canvas.field("dia", box) > 1.2) & (cav < -0.8) & (canvas.field("med", box) > 0) & canvas.free[box]
     side = x > canvas.field("sx", box) + np.float32(med.heart[0] * 0.25)
     back = float(med.trunk.profile("back", 300))
     deep = float(med.trunk.profile("front", 300)) - back
@@ -184,8 +184,8 @@ def paint_lungs(med: Mediastinum) -> None:
         if s == 0:
             labels[here] = np.where(above, 10, 11)[here]
         else:
-            level = spine.level("T7", rng.uniform(-0.2, 1.1))
-            horizontal = z - level - 0.10 * (y - 40) + wave
+            level = spine.level("T7", rng.uniform(-1.0, 0.5))
+            horizontal = z - level + 3 - 0.10 * (y - 40) + wave
             labels[here] = np.where(above, np.where(horizontal > 0, 12, 13), 14)[here]
     for lobe in range(10, 15):
         canvas.paint(box, lung & (labels == lobe), lobe, Tissue.LUNG)
@@ -199,12 +199,12 @@ def _tree(med: Mediastinum, box) -> None:
     for side in (0, 1):
         sign = 1 if side else -1
         hilum = med.hilum[side]
-        for k in range(20):
+        for k in range(28):
             goal = np.array(trunk.at(sign * rng.uniform(0.35, 0.9), rng.uniform(-0.75, 0.8), rng.uniform(205, 405)))
             bend = (hilum + goal) / 2 + rng.normal(0, 9, 3)
             goal2 = goal + rng.normal(0, 22, 3)
             air = k % 4 == 3
-            for points, radii in (([hilum, bend, goal], [4.6, 2.8, 1.2]), ([bend, (bend + goal2) / 2 + 3, goal2], [2.6, 1.9, 1.0])):
+            for points, radii in (([hilum, bend, goal], [5.2, 3.0, 1.4]), ([bend, (bend + goal2) / 2 + 3, goal2], [2.8, 2.0, 1.2])):
                 size = np.array(radii) * (0.9 if air else 1.0)
                 vbox, d = canvas.tube(points, size, 1.0, 13)
                 if vbox is None:

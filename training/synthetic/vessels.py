@@ -34,7 +34,7 @@ def paint_chest_vessels(med: Mediastinum) -> None:
     canvas.plan.landmarks["aortic_bifurcation"] = med.fork
     neck = spine.level("C6")
     t1, t2 = spine.level("T1"), spine.level("T2")
-    bct = [med.at(2, 0.44, top - 8), med.at(12, 0.46, top + 10), med.at(22, 0.48, t2 + 4)]
+    bct = [med.at(0, 0.46, top - 8), med.at(6, 0.56, top + 10), med.at(16, 0.56, t2 + 2)]
     lines = [
         (bct, 6.3, 54),
         ([bct[-1], med.at(40, 0.5, t1 - 4), med.at(75, 0.55, t1 - 6), med.at(120, 0.5, t1 - 20)], 4.6, 55),
@@ -53,14 +53,14 @@ def paint_chest_vessels(med: Mediastinum) -> None:
 def _veins(med: Mediastinum, top: float, rng) -> None:
     canvas, spine, v = med.canvas, med.spine, med.canvas.physique.vein_calibre
     t1 = spine.level("T1")
-    meet = np.array(med.at(21 + rng.normal(0, 2), 0.58, top + 2))
+    meet = np.array(med.at(20 + rng.normal(0, 2), 0.60, top - 5))
     ra_top = med.ra + np.array([-6, -6, 22 * med.size])
     med.atrium = med.ra
     svc = [meet, (meet + ra_top) / 2 + [2, -4, 0], ra_top]
-    left = [meet + [-2, 0, 2], med.at(-2, 0.68, top + 14), med.at(-28, 0.66, t1 - 14), med.at(-40, 0.55, t1 + 2)]
-    right = [meet + [0, 0, 2], med.at(28, 0.58, t1 - 16), med.at(36, 0.55, t1 + 2)]
+    left = [meet + [-2, 0, 2], med.at(-2, 0.76, top + 10), med.at(-26, 0.78, t1 - 24), med.at(-40, 0.66, t1 - 6)]
+    right = [meet + [0, 0, 2], med.at(26, 0.66, t1 - 26), med.at(35, 0.64, t1 - 6)]
     jug = [(right[-1], 34, 5.5), (left[-1], -34, 5.0)]
-    for points, radius, label in ((svc, 9.5, 62), (left, 6.2, 59), (right, 6.6, 60)):
+    for points, radius, label in ((svc, 11, 62), (left, 6.2, 59), (right, 6.6, 60)):
         box, d = med.tube(points, radius * v)
         if box is not None:
             canvas.paint(box, d < 0, label, Tissue.BLOOD_VENOUS)
@@ -86,9 +86,8 @@ def _pulmonary(med: Mediastinum, rng) -> None:
     for side in (0, 1):
         sign = 1 if side else -1
         for dz in (8, -12):
-            start = med.la + s * np.array([sign * 26, -4, dz * 0.5])
-            end = med.hilum[side] + np.array([sign * 8, 6, -8 + dz])
-            end[2] = 0.5 * end[2] + 0.5 * (start[2] + dz)
+            start = med.la + s * np.array([sign * 22, 0, dz * 0.6])
+            end = start + np.array([sign * 33.0, -6 + 1.4 * dz, 1.2 * dz + 5])
             box, d = med.tube([start, (start + end) / 2, end], [7, 6.2, 5])
             if box is not None:
                 canvas.paint(box, d < 0, 53, Tissue.BLOOD_ARTERIAL)
@@ -99,9 +98,9 @@ def paint_abdominal_vessels(med: Mediastinum, pelvis: Pelvis) -> None:
     canvas, spine, p = med.canvas, med.spine, med.canvas.physique
     rng = canvas.rng("abdominal vessels")
     v, a = p.vein_calibre, p.aorta_calibre
-    merge = np.array(spine.pre(12, 4, spine.level("L5", rng.uniform(0.0, 0.5))))
+    merge = np.array(spine.pre(12, 8, spine.level("L5", rng.uniform(0.0, 0.5))))
     dome = float(canvas.plan.landmarks["dome_right"][2])
-    ivc = [merge, spine.pre(19, 8, spine.level("L3")), spine.pre(21, 10, spine.level("L1")), spine.pre(25, 16, spine.level("T12", 0.2))]
+    ivc = [merge, spine.pre(18, 12, spine.level("L3")), spine.pre(20, 16, spine.level("L1")), spine.pre(23, 24, spine.level("T12", 0.2))]
     ivc += [med.at(28, 0.25, dome - 36), med.ra + np.array([-8, -14, -24 * med.size])]
     med.ivc = ivc
     box, d = canvas.tube(ivc, np.array([9.2, 9.8, 10.5, 11.5, 12.5, 12.5]) * v, 3)
@@ -112,15 +111,15 @@ def paint_abdominal_vessels(med: Mediastinum, pelvis: Pelvis) -> None:
     for side in (0, 1):
         sign = 1 if side else -1
         w = pelvis.wide
-        brim = [(28, 6, 4), (48, -2, -34), (56, 30, -70), (72, 60, -102), (80, 62, -135), (84, 52, -190), (92, 40, -300)]
+        brim = [(26, 24, 2), (46, 12, -34), (56, 36, -70), (70, 64, -102), (78, 66, -135), (82, 54, -190), (90, 40, -300)]
         j = rng.normal(0, 2.5, (len(brim), 3)) * [1, 1, 0.5]
         art = [med.fork, *[pelvis.out((q[0] * w, q[1] + 6, q[2]), side) + e for q, e in zip(brim, j, strict=True)]]
         ven = [merge, *[pelvis.out((q[0] * w - 5, q[1] - 8, q[2] - 4), side) + e for q, e in zip(brim, j, strict=True)]]
         del sign
         cut = pelvis.out((0, 0, -138), side)[2]
         for line, radii, label, tissue in (
-            (art, np.array([6.8, 6, 5.5, 5, 4.8, 4.6, 4.3, 4]) * a, 66 if side else 65, Tissue.BLOOD_ARTERIAL),
-            (ven, np.array([8, 7.5, 7.2, 6.8, 6.4, 6, 5.5, 5]) * v, 68 if side else 67, Tissue.BLOOD_VENOUS),
+            (art, np.array([7.4, 6.8, 6.2, 5.7, 5.4, 5, 4.5, 4]) * a, 66 if side else 65, Tissue.BLOOD_ARTERIAL),
+            (ven, np.array([9.5, 9, 8.6, 8.2, 7.8, 7.2, 6, 5]) * v, 68 if side else 67, Tissue.BLOOD_VENOUS),
         ):
             box, d = canvas.tube(line, radii, 2)
             if box is not None:
@@ -133,7 +132,7 @@ def paint_branches(med: Mediastinum) -> None:
     """Coeliac trunk, mesenteric and renal vessels (tissue only), after the kidneys."""
     canvas, spine = med.canvas, med.spine
     land = canvas.plan.landmarks
-    l1 = spine.level("L1", 0.2)
+    l1 = spine.level("L1", 0.2) + canvas.plan.courses["shift"][0] * 0.6
     sma = [spine.pre(-4, 18, l1), spine.pre(-2, 34, l1 - 12), spine.pre(2, 36, l1 - 50), spine.pre(10, 48, l1 - 100)]
     smv = [spine.pre(12, 36, l1 - 18), spine.pre(12, 38, l1 - 55), spine.pre(18, 48, l1 - 105)]
     coeliac = [spine.pre(-4, 18, l1 + 15), spine.pre(-3, 36, l1 + 16), spine.pre(20, 42, l1 + 20)]

@@ -10,7 +10,7 @@ from training.synthetic.thorax import Mediastinum
 from training.synthetic.tissue import Tissue
 
 
-def _cavity(canvas: Canvas, box, wall: float = 4.0, roof: float = 3.5):
+def _cavity(canvas: Canvas, box, wall: float = 3.0, roof: float = 2.2):
     """Where abdominal organs may lie: inside the wall, below the diaphragm, not taken."""
     return (canvas.field("cav", box) < -wall) & (canvas.field("dia", box) < -roof) & canvas.free[box]
 
@@ -23,12 +23,12 @@ def paint_kidneys(med: Mediastinum) -> None:
     low = rng.uniform(2, 20)
     for side, name, label, ml in ((1, "right", 2, p.kidney_right_ml), (0, "left", 3, p.kidney_left_ml)):
         sign = 1 if side else -1
-        z = spine.level("L1", rng.uniform(-0.45, 0.35)) - (low if side else -2)
+        z = spine.level("L2", rng.uniform(-0.35, 0.6)) + canvas.plan.courses["shift"][0] - (low - 8 if side else -4)
         x, y = spine.centre(z)
         size = (ml / 160) ** (1 / 3)
-        centre = np.array([x + sign * (61 + 5 * size + fat + rng.normal(0, 3)), y - 9 + rng.normal(0, 5) + 0.5 * fat, z])
+        centre = np.array([x + sign * (68 + 5 * size + fat + rng.normal(0, 3)), y - 9 + rng.normal(0, 5) + 0.5 * fat, z])
         lean, pitch = rng.uniform(0.14, 0.38), rng.uniform(0.05, 0.30)
-        rows = frame((-sign * lean, -pitch, 1.0), (sign * rng.uniform(0.75, 1.0), rng.uniform(-0.75, -0.25), 0.0))
+        rows = frame((-sign * lean, -pitch, 1.0), (sign * rng.uniform(0.65, 1.0), rng.uniform(-0.95, -0.35), 0.0))
         _kidney(canvas, centre, rows, size * rng.uniform(0.93, 1.08, 3), side, label, ml)
         inward = -rows[1]
         canvas.plan.landmarks[f"kidney_{name}"] = centre
@@ -45,7 +45,7 @@ def _kidney(canvas: Canvas, centre, rows, size, side: int, label: int, ml: float
     dx, dy, dz = x - d[0], y - d[1], z - d[2]
     r = rows.astype(np.float32)
     a, b, c = (r[i, 0] * dx + r[i, 1] * dy + r[i, 2] * dz for i in range(3))
-    sa, sb, sc = 55 * size[0], 30 * size[1], 24 * size[2]
+    sa, sb, sc = 54 * size[0], 31 * size[1], 27 * size[2]
     b = b + np.float32(7 / sa**2) * a * a
     body = ellipsoid(a, b, c, (0, 0, 0), (sa, sb, sc)) + 1.6 * canvas.noise(4, box)
     notch = ellipsoid(a, b, c, (0, -0.95 * sb, 0), (0.38 * sa, 0.62 * sb, 0.36 * sc))
@@ -73,11 +73,11 @@ def _adrenal(med: Mediastinum, side: int, kidney, rows, size: float) -> None:
     x, y = spine.centre(pole[2])
     depth = np.interp(pole[2], spine.z, spine.depth)
     if side:
-        apex = np.array([x + rng.uniform(27, 33), y + depth - rng.uniform(-2, 6), pole[2] + rng.uniform(2, 14)])
-        legs = [apex + [4, -24, -3], apex + [13, -21, -12]]
+        apex = np.array([x + rng.uniform(27, 33), y + depth + rng.uniform(6, 16), pole[2] + rng.uniform(-2, 12)])
+        legs = [apex + [5, -28, -3], apex + [14, -23, -12]]
     else:
-        apex = np.array([x - rng.uniform(26, 33), y + depth + rng.uniform(0, 8), pole[2] + rng.uniform(-14, 2)])
-        legs = [apex + [-3, -22, -4], apex + [-16, -18, -8]]
+        apex = np.array([x - rng.uniform(30, 39), y + depth + rng.uniform(8, 18), pole[2] + rng.uniform(-18, 0)])
+        legs = [apex + [-1, -26, -4], apex + [-15, -21, -8]]
     top = apex + np.array([0, -4, 10])
     box = canvas.span(apex - 42, apex + 42, 2)
     if box is None:
@@ -88,10 +88,9 @@ def _adrenal(med: Mediastinum, side: int, kidney, rows, size: float) -> None:
         for dz in (0, 8, 15):
             parts.append(capsule(x, y, z, apex + [0, 0, dz * 0.6 - 4], leg + [0, 0, dz - 6], 3.0, 1.8))
     d = np.minimum.reduce(parts) + 0.4 * canvas.noise(5, box)
-    allowed = _cavity(canvas, box, 2, 2) & ~canvas.reserved[box]
     del sign
-    level = canvas.level(f"adrenal{side}", d, allowed, canvas.physique.adrenal_ml * 1.1, 4)
-    canvas.paint(box, (d < level) & allowed, 8 if side else 9, Tissue.ADRENAL)
+    level = 1.4 * float(np.log(canvas.physique.adrenal_ml / 4.4)) + 1.0
+    canvas.paint(box, d < level, 8 if side else 9, Tissue.ADRENAL)
     canvas.reserved[box] |= d < level + 2
     canvas.plan.landmarks[f"adrenal_{'right' if side else 'left'}"] = apex
 
@@ -102,23 +101,24 @@ def stomach_course(med: Mediastinum) -> None:
     rng, plan = canvas.rng("stomach"), canvas.plan
     left = float(plan.landmarks["dome_left"][2])
     full = (canvas.physique.stomach_ml / 230) ** 0.33
-    fundus = np.array(trunk.at(-0.50, -0.15 + rng.normal(0, 0.06), left - 34 * full - 6))
-    body = np.array(trunk.at(-0.50 + rng.normal(0, 0.05), 0.28, left - 78 + rng.normal(0, 6)))
-    pz = spine.level("L1", rng.uniform(-0.6, 0.3))
+    fundus = np.array(trunk.at(-0.44, 0.06 + rng.normal(0, 0.08), left - 30 * full - 2))
+    body = np.array(trunk.at(-0.40 + rng.normal(0, 0.06), 0.54, left - 78 + rng.normal(0, 6)))
+    shift = plan.courses["shift"][0]
+    pz = spine.level("L1", rng.uniform(-0.6, 0.3)) + shift
     sag = rng.uniform(-22, 26)
-    curve_ = np.array(trunk.at(-0.32, 0.50, (body[2] + pz) / 2 - 8 - sag * 0.5))
-    antrum = np.array(trunk.at(-0.04, 0.52, pz - 6 - sag * 0.5))
-    pylorus = np.array(spine.pre(30 + rng.normal(0, 4), 42, pz))
-    plan.courses["stomach"] = [np.array([fundus, body, curve_, antrum, pylorus]), np.array([36, 31, 25, 19, 9]) * full]
-    h = spine.level("L3", rng.uniform(-0.1, 0.6))
-    d2 = np.array(spine.pre(46, 18, (pz + h) / 2))
-    loop = [pylorus, pylorus + [14, -6, 8], d2 + [3, 8, 18], d2, spine.pre(40, 14, h + 8), spine.pre(14, 24, h), spine.pre(-20, 24, h + 10)]
-    loop.append(spine.pre(-34, 34, h + 34))
+    curve_ = np.array(trunk.at(-0.26, 0.64, (body[2] + pz) / 2 - 8 - sag * 0.5))
+    antrum = np.array(trunk.at(0.0, 0.62, pz - 6 - sag * 0.5))
+    pylorus = np.array(spine.pre(33 + rng.normal(0, 4), 50, pz))
+    plan.courses["stomach"] = [np.array([fundus, body, curve_, antrum, pylorus]), np.array([38, 31, 25, 19, 9]) * full]
+    h = spine.level("L3", rng.uniform(-0.1, 0.6)) + 0.6 * shift
+    d2 = np.array(spine.pre(52, 28, (pz + h) / 2))
+    loop = [pylorus, pylorus + [14, -6, 8], d2 + [3, 8, 18], d2, spine.pre(46, 22, h + 8), spine.pre(20, 31, h), spine.pre(-16, 31, h + 10)]
+    loop.append(spine.pre(-32, 44, h + 34))
     plan.courses["duodenum"] = [np.array(loop), rng.uniform(10.5, 14.5)]
-    head = np.array(spine.pre(28, 24, (pz + h) / 2 + 4))
-    neck = np.array(spine.pre(8, 34, pz - 2))
-    tail = np.array(trunk.at(-0.56, -0.24, spine.level("T12", rng.uniform(-0.3, 0.5))))
-    mid = np.array(spine.pre(-26, 34, pz + 10))
+    head = np.array(spine.pre(27, 34, (pz + h) / 2 + 4))
+    neck = np.array(spine.pre(6, 46, pz - 2))
+    tail = np.array(trunk.at(-0.66, -0.22, min(spine.level("T12", rng.uniform(-0.5, 0.4)) + shift, left - 62)))
+    mid = np.array(spine.pre(-30, 46, pz + 8))
     plan.courses["pancreas"] = [np.array([head + [0, -3, -16], head, neck, mid, (mid + tail) / 2 + [0, 6, 6], tail]), np.array([11, 14, 9.5, 10.5, 9.5, 7.5])]
 
 
@@ -160,10 +160,10 @@ def paint_pancreas(med: Mediastinum) -> None:
     porta = np.array(med.trunk.at(0.30, 0.02, neck[2] + 34)) + [0, 8, 6]
     canvas.plan.landmarks["porta_hepatis"] = porta
     v = canvas.physique.vein_calibre
-    splenic = [neck + [2, -9, 2], mid + [0, -8, 1], (mid + tail) / 2 + [0, -4, 8], tail + [-4, -8, 6]]
+    splenic = [neck + [2, -9, 2], mid + [0, -8, 1], (mid + tail) / 2 + [0, -4, 8], tail + [-8, -8, 8]]
     portal = [neck + [4, -9, -6], neck + [12, -8, 12], porta + [-6, -2, -6], porta]
-    for course, size in ((portal, [7.0, 7.4, 7, 6.2]), (splenic, [5.6, 4.8, 4.4, 4])):
-        box, d = canvas.tube(course, np.array(size) * v, 3)
+    for course, size in ((portal, [8.6, 9.4, 9.0, 9.0]), (splenic, [6.8, 6.2, 5.8, 5.4])):
+        box, d = canvas.tube(course, np.array(size) * v**0.5, 3)
         if box is not None:
             canvas.paint(box, d < 0, 64, Tissue.BLOOD_PORTAL)
             canvas.reserved[box] |= d < 1
@@ -172,7 +172,7 @@ def paint_pancreas(med: Mediastinum) -> None:
         return
     d = d + 1.2 * canvas.noise(5, box) + 0.6 * canvas.noise(4, box)
     allowed = _cavity(canvas, box, 2, 2)
-    level = canvas.level("pancreas", d, allowed, canvas.physique.pancreas_ml, 8)
+    level = canvas.level("pancreas", d, allowed, canvas.physique.pancreas_ml, 10)
     canvas.paint(box, (d < level) & allowed, 7, Tissue.PANCREAS)
     canvas.reserved[box] |= d < level + 2
     canvas.plan.landmarks["pancreas_head"] = line[1]
@@ -183,7 +183,7 @@ def paint_spleen(med: Mediastinum) -> None:
     canvas, rng, p = med.canvas, med.canvas.rng("spleen"), med.canvas.physique
     left = float(canvas.plan.landmarks["dome_left"][2])
     size = (p.spleen_ml / 200) ** (1 / 3)
-    centre = np.array(med.trunk.at(-0.74, rng.uniform(-0.5, -0.22), left - 42 - 22 * size + rng.normal(0, 6)))
+    centre = np.array(med.trunk.at(-0.70, rng.uniform(-0.85, -0.50), left - 15 - 22 * size + rng.normal(0, 7)))
     box = canvas.span(centre - 105 * size, centre + 105 * size, 2)
     canvas.plan.landmarks["spleen"] = centre
     if box is None:
@@ -193,7 +193,7 @@ def paint_spleen(med: Mediastinum) -> None:
     d = ellipsoid(x, y, z, centre, np.array([66, 44, 44]) * size, rows)
     thick = rng.uniform(30, 40) * size
     d = np.maximum(d, -canvas.field("cav", box) - np.float32(thick)) + 2.2 * canvas.noise(1, box) + 1.2 * canvas.noise(5, box)
-    allowed = _cavity(canvas, box, 3.5, 3.0) & ~canvas.reserved[box]
+    allowed = _cavity(canvas, box, 2.5, 2.0) & ~canvas.reserved[box]
     level = canvas.level("spleen", d, allowed, p.spleen_ml, 20)
     canvas.paint(box, (d < level) & allowed, 1, Tissue.SPLEEN)
     canvas.reserved[box] |= d < level + 2
@@ -203,8 +203,9 @@ def paint_gallbladder(med: Mediastinum) -> None:
     """Gallbladder (4), on the visceral surface of the right liver lobe."""
     canvas, rng, p = med.canvas, med.canvas.rng("gallbladder"), med.canvas.physique
     porta = canvas.plan.landmarks["porta_hepatis"]
-    neck = porta + [14, 6, -10]
-    fundus = np.array(med.trunk.at(0.46 + rng.normal(0, 0.06), 0.62, porta[2] - rng.uniform(30, 52)))
+    neck = porta + [24, 10, -10]
+    fundus = np.array(med.trunk.at(0.50 + rng.normal(0, 0.06), 0.66, porta[2] - rng.uniform(30, 52)))
+    canvas.plan.courses["gallbladder"] = [neck, fundus]
     r = 11 * (p.gallbladder_ml / 30) ** (1 / 3)
     box, d = canvas.tube([neck, neck * 0.5 + fundus * 0.5 + [0, -4, 2], fundus], [0.45 * r, 0.95 * r, 1.1 * r], 8, 7)
     canvas.plan.landmarks["gallbladder"] = fundus
@@ -225,20 +226,24 @@ def paint_liver(med: Mediastinum) -> None:
         return
     x, y, z = canvas.xyz(box)
     half = float(trunk.profile("width", top - 60))
-    right = ellipsoid(x, y, z, trunk.at(0.50, -0.02, top - 78), (0.60 * half, 88, 100 + 30 * p.riedel))
-    long = rng.uniform(62, 96) * p.left_lobe
+    right = ellipsoid(x, y, z, trunk.at(0.53, 0.04, top - 78), (0.60 * half, 88, 100 + 30 * p.riedel))
+    long = rng.uniform(54, 88) * p.left_lobe
     left = ellipsoid(x, y, z, trunk.at(-0.02, 0.45, top - 48), (long, 52, 42), frame((1, 0.12, -0.22)))
     d = smooth_min(right, left, 26)
-    low = np.interp(x / half, [-0.9, -0.4, 0.1, 0.45, 0.8, 1.0], [-62, -76, -98, -132, -158, -165]) - 30 * p.riedel * np.clip(x / half - 0.5, 0, 1)
-    tilt = np.float32(rng.uniform(-0.25, 0.05))
+    low = np.interp(x / half, [-0.9, -0.4, 0.1, 0.45, 0.8, 1.0], [-58, -70, -90, -122, -152, -170]) - 30 * p.riedel * np.clip(x / half - 0.5, 0, 1)
+    tilt = np.float32(rng.uniform(-0.45, -0.05))
     visceral = (top + low + tilt * (y - 40) - z) * np.float32(0.85)
     d = np.maximum(d, visceral.astype(np.float32)) + 2.5 * canvas.noise(0, box) + 1.2 * canvas.noise(5, box)
     porta = canvas.plan.landmarks["porta_hepatis"]
     hilum = ellipsoid(x, y, z, porta + [-16, -6, -10], (26, 24, 17))
     spine_x, spine_y = canvas.field("sx", box), canvas.field("sy", box)
     column = np.hypot(x - spine_x, (y - spine_y)) - 34
-    d = np.maximum(d, np.maximum(-hilum, -column))
-    allowed = _cavity(canvas, box, 3.5, 2.8) & ~canvas.reserved[box] & (x > -0.86 * half)
+    low_gb = canvas.plan.courses["gallbladder"]
+    fossa = capsule(x, y, z, low_gb[0] - [0, 0, 24], low_gb[1] - [0, 0, 30], 15, 19)
+    pylorus = canvas.plan.courses["stomach"][0][-1]
+    bulb = np.minimum(capsule(x, y, z, porta, pylorus, 19), capsule(x, y, z, pylorus, pylorus + [10, 8, -60], 24, 34))
+    d = np.maximum(d, np.maximum(np.maximum(-hilum, -column), np.maximum(-fossa, -bulb)))
+    allowed = _cavity(canvas, box, 2.5, 1.8) & ~canvas.reserved[box] & (x > -0.86 * half)
     level = canvas.level("liver", d, allowed, p.liver_ml, 45)
     painted = canvas.paint(box, (d < level) & allowed, 5, Tissue.LIVER)
     del painted

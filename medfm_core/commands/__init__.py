@@ -1,0 +1,11 @@
+"""The commands of `medfm`, one module each.
+
+A module has `NAME`, `HELP` (one line), `ABOUT`, `EPILOG` (examples), `add_arguments(parser)` and `run(args)`, which
+returns the exit code. What is slow to import is imported in `run`.
+"""
+
+from medfm_core.commands import analyze, doctor, models, segment
+
+COMMANDS = (analyze, segment, models, doctor)
+
+__all__ = ["COMMANDS"]

@@ -1,0 +1,57 @@
+"""`medfm analyze`: organs, measurements and a report of one CT."""
+
+from __future__ import annotations
+
+import argparse
+
+from medfm_core.commands import common
+
+NAME = "analyze"
+HELP = "organs, measurements and a report of one CT"
+ABOUT = """Outline the organs of a CT, measure them and write a folder with
+  report.html           views with outlines, measurements, warnings: one file, opens in any browser
+  measurements.csv      volume, HU and size of every structure, and whether it is there, cut or missing
+  segmentation.nii.gz   the outlines on the CT's own grid; segmentation.json says what each number means
+  analysis.json         what was run on what: versions, hashes, seconds, warnings
+Everything is computed on this machine. Research use only."""
+EPILOG = """examples:
+  medfm analyze --sample                                  results in ./medfm-sample
+  medfm analyze ct.nii.gz --out case1
+  medfm analyze dicom_folder --series 2 --out case2
+  medfm analyze ct.nrrd --out case3 --organs liver,spleen,kidney
+  medfm analyze ct.nii.gz --out case1 --json | my_program
+An existing result in --out is replaced; other files there are never touched."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--out", metavar="DIR", help="folder for the results")
+    common.add_run(parser)
+    common.add_output(parser)
+    parser.set_defaults(check=lambda args: common.check_source(args, "medfm-sample"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the pipeline and say where the results are."""
+    progress = common.begin(args)
+    from medfm_core.measurements import State
+    from medfm_core.pipeline import FILES, analyze
+
+    analysis = analyze(common.source_of(args), args.out, common.options_of(args), progress=progress)
+    singles = [m for m in analysis.measurements if not m.parts]
+    states = {state.value: sum(m.state is state for m in singles) for state in State}
+    seconds = sum(analysis.seconds.values())
+    if args.json:
+        progress.event(
+            "result",
+            out=str(args.out),
+            files={name: str(args.out / name) for name in FILES},
+            states=states,
+            warnings=[{"code": c.code, "sentence": c.sentence} for c in analysis.cautions],
+            seconds=round(seconds, 2),
+        )
+    common.tell_cautions(args, analysis.cautions)
+    if not args.json and not args.quiet:
+        seen, cut = states["present"] + states["cut"], states["cut"]
+        print(f"{seen} structures ({cut} cut by the field of view) in {seconds:.0f} s: {args.out / FILES[0]}")
+    return 0
