@@ -46,7 +46,7 @@ BAD_INPUTS: tuple[BadInput, ...] = (
     BadInput("empty_file", lambda folder: make.written(folder, "scan.nii.gz", b""), InputError, ("is empty",)),
     BadInput("unreadable", make.self_link, InputError, ("cannot read", "scan.nii.gz")),
     BadInput("named_pipe", make.named_pipe, InputError, ("not a regular file",)),
-    BadInput("empty_folder", lambda folder: folder, InputError, ("holds no DICOM images",)),
+    BadInput("empty_folder", lambda folder: folder, InputError, ("holds no readable DICOM images",)),
     BadInput(
         "wrong_extension",
         lambda folder: make.written(folder, "scan.nii.gz", b"\x89PNG\r\n\x1a\n" + bytes(600)),

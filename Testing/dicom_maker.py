@@ -95,6 +95,16 @@ def save(made: Dataset, path: Path) -> Path:
     return path
 
 
+def set_tags(**values: object) -> Edit:
+    """An edit that sets the same tags on every slice."""
+
+    def edit(made: Dataset, k: int) -> None:
+        for keyword, value in values.items():
+            setattr(made, keyword, value)
+
+    return edit
+
+
 def set_raw(made: Dataset, keyword: str, text: str) -> None:
     """Set a decimal string tag to any text, such as "nan"."""
     tag = pydicom.datadict.tag_for_keyword(keyword)

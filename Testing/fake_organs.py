@@ -56,9 +56,7 @@ def make_ct(codes: str = "LPS") -> Volume:
     voxels[(right / 165) ** 2 + (front / 112) ** 2 < 1] = -100
     voxels[(right / 150) ** 2 + (front / 98) ** 2 < 1] = 40
     for hu, centre, half in ORGANS.values():
-        inside = sum(
-            ((axis - c) / h) ** 2 for axis, c, h in zip((right, front, up), centre, half, strict=True)
-        )
+        inside = sum(((axis - c) / h) ** 2 for axis, c, h in zip((right, front, up), centre, half, strict=True))
         voxels[inside < 1] = hu
     matrix = np.diag([-SPACING_MM, -SPACING_MM, SPACING_MM, 1.0])
     matrix[:3, 3] = ORIGIN_RAS_MM
@@ -80,9 +78,7 @@ def card_data() -> dict[str, Any]:
         "title": "Stand-in <for tests>",
         "default": True,
         "architecture": {"name": "segresnet", "out_channels": len(COVERED) + 1},
-        "weights": [
-            {"file": "w.safetensors", "sha256": hashlib.sha256(WEIGHTS).hexdigest(), "bytes": len(WEIGHTS)}
-        ],
+        "weights": [{"file": "w.safetensors", "sha256": hashlib.sha256(WEIGHTS).hexdigest(), "bytes": len(WEIGHTS)}],
         "source": {"kind": "file", "path": "."},
         "input": {
             "modality": ["CT"],
@@ -114,6 +110,7 @@ def segment(
     *,
     device: str = "auto",
     deterministic: bool = False,
+    tile: tuple[int, int, int] | None = None,
     progress: Progress = SILENT,
 ) -> Segmentation:
     """Read the organs off their HU: takes the place of `medfm_core.segmentation.segment`."""

@@ -10,6 +10,7 @@ from medfm_core.plausibility import Caution
 
 if TYPE_CHECKING:
     from medfm_core.cards import ModelCard
+    from medfm_core.inference.memory import MemoryPlan
     from medfm_core.label_statistics import LabelStatistics
     from medfm_core.measurements import OrganMeasurement
     from medfm_core.segmentation import Segmentation
@@ -51,6 +52,7 @@ class Analysis:
         options: what was asked for.
         created: when the run began, ISO 8601 with zone.
         card: the organ segmenter's card.
+        memory: the tile and the peak planned from the header.
         image: the scan as read, in HU, NaN and all.
         voxels_sha256: of the voxels as stored, before any offset: first index fastest, little-endian.
         cautions: doubts about the input and the result.
@@ -63,6 +65,7 @@ class Analysis:
     options: Options
     created: str
     card: ModelCard
+    memory: MemoryPlan | None = None
     image: Volume | None = None
     voxels_sha256: str = ""
     cautions: tuple[Caution, ...] = ()

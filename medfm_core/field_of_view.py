@@ -59,11 +59,15 @@ def find_circle(volume: Volume) -> Circle | None:
     axis = patient_axes(volume.affine.codes)[2]
     count = volume.shape[axis]
     picks = np.unique(np.linspace(0, count - 1, min(_SAMPLED_SLICES, count)).astype(int))
-    planes = np.take(volume.voxels, picks, axis=axis)
-    padding = planes.flat[0]
-    padded = np.all(planes == padding, axis=axis)
-    corners = padded[[0, 0, -1, -1], [0, -1, 0, -1]]
-    if not corners.all() or padded.mean() < _LEAST_PADDED_SHARE or padded.all():
+    planes = np.moveaxis(volume.voxels, axis, 0)
+    padding = planes[0, 0, 0]
+    padded = np.ones(planes.shape[1:], dtype=bool)
+    for index in picks:
+        plane = planes[index]
+        if not (plane[[0, 0, -1, -1], [0, -1, 0, -1]] == padding).all():
+            return None
+        padded &= plane == padding
+    if padded.mean() < _LEAST_PADDED_SHARE or padded.all():
         return None
     step = [s for i, s in enumerate(volume.spacing) if i != axis]
     rows, columns = padded.shape

@@ -37,7 +37,8 @@ class Affine:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix, dtype=np.float64)
-        _check(matrix)
+        with np.errstate(all="ignore"):  # what overflows is refused by name
+            _check(matrix)
         matrix.flags.writeable = False
         object.__setattr__(self, "matrix", matrix)
 

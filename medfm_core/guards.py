@@ -34,13 +34,15 @@ def machine_facts() -> dict[str, Any]:
 
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
-    """Let torch use as many threads as asked for."""
+    """Let torch use as many threads as asked for, by the caller or else by the settings."""
+    count = count or read_settings().threads
+    if not count:
+        yield
+        return
     import torch
 
-    count = count or read_settings().threads
     before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

@@ -145,9 +145,9 @@ def _rim_counts(image: Volume, labels: Volume) -> np.ndarray:
     circle = find_circle(image)
     if circle is None:
         return most
-    planes = np.moveaxis(labels.voxels, circle.axis, -1)
-    for values in planes[circle.rim()].T:
-        np.maximum(most, np.bincount(values, minlength=256), out=most)
+    rim = circle.rim()
+    for plane in np.moveaxis(labels.voxels, circle.axis, 0):
+        np.maximum(most, np.bincount(plane[rim], minlength=256), out=most)
     return most
 
 

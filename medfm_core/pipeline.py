@@ -22,7 +22,8 @@ from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import default_card, load_card
 from medfm_core.errors import InputError, ModalityError
 from medfm_core.guards import machine_facts, plain_resource_errors, torch_threads
-from medfm_core.io import atomic_text, clamp_air, read_volume, write_labels
+from medfm_core.inference.memory import plan_memory
+from medfm_core.io import atomic_text, clamp_air, read_header, read_volume, write_labels
 from medfm_core.io.reading import Source
 from medfm_core.label_statistics import label_statistics
 from medfm_core.measurements import measure
@@ -134,7 +135,7 @@ def segment_file(
     analysis = _begin(options)
     with plain_resource_errors(out_file):
         work = Work(source, out_file.parent, progress, predictor)
-        analysis = _run(STAGES[:3], analysis, work)
+        analysis = _run(STAGES[:4], analysis, work)
         with progress.stage("Write the label map"):
             _write_labels(analysis.segmentation, out_file)
     return analysis
@@ -157,6 +158,11 @@ def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
         seconds = {**analysis.seconds, stage.name: time.perf_counter() - start}
         analysis = replace(analysis, seconds=seconds)
     return analysis
+
+
+def _plan(analysis: Analysis, work: Work) -> Analysis:
+    header = read_header(work.source, analysis.options.series)
+    return replace(analysis, memory=plan_memory(header.grid, header.dtype.itemsize, analysis.card))
 
 
 def _read(analysis: Analysis, work: Work) -> Analysis:
@@ -186,7 +192,12 @@ def _segment(analysis: Analysis, work: Work) -> Analysis:
 
         with torch_threads(options.threads):
             found = segmentation.segment(
-                image, card, device=options.device, deterministic=options.deterministic, progress=work.progress
+                image,
+                card,
+                device=options.device,
+                deterministic=options.deterministic,
+                tile=analysis.memory.tile,
+                progress=work.progress,
             )
     kept = keep_organs(options.organs, found.covered)
     if kept != found.covered:
@@ -215,6 +226,7 @@ def _report(analysis: Analysis, work: Work) -> Analysis:
 
 
 STAGES = (
+    Stage("plan", "Plan the memory", _plan),
     Stage("read", "Read the image", _read),
     Stage("check", "Check the image", _check),
     Stage("segment", "Outline the organs", _segment),

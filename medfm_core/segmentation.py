@@ -61,13 +61,21 @@ class OrganPredictor:
         card: an `organ_segmentation` card.
         device: `auto`, `cpu`, `cuda`, ...
         deterministic: fp32 and deterministic kernels: the same input gives the same bits.
+        tile: `(D, H, W)` of the sliding window; the card's unless memory is short.
 
     Raises:
         WeightsError: weights missing, damaged or of another architecture.
         ResourceError: the device is not there.
     """
 
-    def __init__(self, card: ModelCard, device: str = "auto", *, deterministic: bool = False) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        device: str = "auto",
+        *,
+        deterministic: bool = False,
+        tile: tuple[int, int, int] | None = None,
+    ) -> None:
         from medfm_core.inference.devices import choose_device
         from medfm_core.models.segmenter import load_segmenter
 
@@ -77,6 +85,7 @@ class OrganPredictor:
         self.device = choose_device(device)
         self.deterministic = deterministic
         self.net = load_segmenter(card, self.device)
+        self.tile = tile or card.inference.tile or _TILE
         self._precision = None
 
     def __call__(self, volume: Volume, progress: Progress = SILENT) -> Segmentation:
@@ -92,7 +101,9 @@ class OrganPredictor:
         """
         if volume.modality and volume.modality not in self.card.input.modality:
             kinds = " or ".join(self.card.input.modality)
-            raise ModalityError(f"{self.card.id} was made for {kinds}, this is {volume.modality}", "choose another --model")
+            raise ModalityError(
+                f"{self.card.id} was made for {kinds}, this is {volume.modality}", "choose another --model"
+            )
         seconds = dict.fromkeys(("prepare", "network", "paint"), 0.0)
         with _clock(seconds, "prepare"):
             scene = self._prepare(volume)
@@ -112,7 +123,7 @@ class OrganPredictor:
         spec, settings = self.card.input, self.card.inference
         region, on_grid = to_model_grid(volume, spec)
         hu = torch.from_numpy(np.ascontiguousarray(on_grid.voxels.transpose(2, 1, 0), dtype=np.float32))
-        tile = fit_tile(tuple(hu.shape), settings.tile or _TILE, self.net.config.divisor)
+        tile = fit_tile(tuple(hu.shape), self.tile, self.net.config.divisor)
         window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
         labels = np.zeros(volume.shape, np.uint8, order="F" if volume.voxels.flags.f_contiguous else "C")
         whole = Volume(labels, volume.affine, Kind.LABEL)
@@ -134,7 +145,9 @@ class OrganPredictor:
             log.info("precision=%s gain=%.2f", self._precision.name, self._precision.gain)
         return self._precision
 
-    def _paint(self, scene: _Scene, precision: Precision, advance: Callable[[int], None], seconds: dict[str, float]) -> None:
+    def _paint(
+        self, scene: _Scene, precision: Precision, advance: Callable[[int], None], seconds: dict[str, float]
+    ) -> None:
         """Run the window and paint each slab once it is known whether another follows."""
         from medfm_core.inference.painting import LabelPainter
 
@@ -175,7 +188,15 @@ class _Scene:
     positions: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def segment(volume: Volume, card: ModelCard, *, device: str = "auto", deterministic: bool = False, progress: Progress = SILENT) -> Segmentation:
+def segment(
+    volume: Volume,
+    card: ModelCard,
+    *,
+    device: str = "auto",
+    deterministic: bool = False,
+    tile: tuple[int, int, int] | None = None,
+    progress: Progress = SILENT,
+) -> Segmentation:
     """Segment one CT with a card's weights; for several volumes keep an `OrganPredictor`.
 
     Args:
@@ -183,13 +204,14 @@ def segment(volume: Volume, card: ModelCard, *, device: str = "auto", determinis
         card: an `organ_segmentation` card.
         device: `auto`, `cpu`, `cuda`, ...
         deterministic: the same input gives the same bits.
+        tile: `(D, H, W)` of the sliding window, where memory asks for another than the card's.
         progress: told of the tiles done.
 
     Raises:
         ModalityError, WeightsError, ResourceError: see `OrganPredictor`.
     """
     start = time.perf_counter()
-    predictor = OrganPredictor(card, device, deterministic=deterministic)
+    predictor = OrganPredictor(card, device, deterministic=deterministic, tile=tile)
     loading = time.perf_counter() - start
     result = predictor(volume, progress)
     return replace(result, seconds={"load": loading, **result.seconds})
@@ -210,7 +232,9 @@ def _middle(image: Tensor, divisor: int) -> Tensor:
     tile = image[(slice(None), *part)]
     import torch
 
-    missing = [side for size, n in zip(part[::-1], tile.shape[:0:-1], strict=True) for side in (0, size.stop - size.start - n)]
+    missing = [
+        side for size, n in zip(part[::-1], tile.shape[:0:-1], strict=True) for side in (0, size.stop - size.start - n)
+    ]
     return torch.nn.functional.pad(tile, missing, value=-1.0)
 
 

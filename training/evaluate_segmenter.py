@@ -54,7 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         card = load_card(options.card)
-        cases = [c for c in read_case_list(options.cases, options.data) if c.labels and (not options.only or c.name in options.only)]
+        cases = [
+            c
+            for c in read_case_list(options.cases, options.data)
+            if c.labels and (not options.only or c.name in options.only)
+        ]
         figures = {case.name: evaluate_case(card, case) for case in cases}
     except MedFMError as problem:
         print(problem, file=sys.stderr)

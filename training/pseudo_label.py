@@ -29,7 +29,9 @@ def class_probabilities(net: OrganSegmenter, hu: np.ndarray, recipe: SegmenterRe
     """Run a net over a whole scan on the model's grid, `(D, H, W)` HU to `(C, D, H, W)` probabilities."""
     image = to_channels(torch.from_numpy(hu).float(), recipe.input.intensity)
     window = SlidingWindow(Tiling(fit_tile(hu.shape, TILE, net.config.divisor)), zooms=ZOOMS)
-    run = window.run(net, image, net.config.out_channels, Precision(torch.bfloat16), torch.device("cpu"), lambda _: None)
+    run = window.run(
+        net, image, net.config.out_channels, Precision(torch.bfloat16), torch.device("cpu"), lambda _: None
+    )
     return torch.cat([slab.probabilities for slab in run], dim=1).numpy()
 
 

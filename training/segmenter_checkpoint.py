@@ -14,7 +14,9 @@ from medfm_core.errors import WeightsError
 from medfm_core.weights import check_safetensors
 
 
-def save_state(path: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, step: int, recipe: str) -> None:
+def save_state(
+    path: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer, step: int, recipe: str
+) -> None:
     """Write net, averaged net and optimiser; the file is whole or not there.
 
     Args:
@@ -35,7 +37,13 @@ def save_state(path: Path, net: nn.Module, ema: nn.Module, optimiser: torch.opti
     os.replace(part, path)
 
 
-def load_state(path: Path, net: nn.Module, ema: nn.Module, optimiser: torch.optim.Optimizer | None = None, recipe: str | None = None) -> int:
+def load_state(
+    path: Path,
+    net: nn.Module,
+    ema: nn.Module,
+    optimiser: torch.optim.Optimizer | None = None,
+    recipe: str | None = None,
+) -> int:
     """Read what `save_state` wrote and return the steps done.
 
     Args:
@@ -57,7 +65,9 @@ def load_state(path: Path, net: nn.Module, ema: nn.Module, optimiser: torch.opti
         try:
             module.load_state_dict(own, strict=True)
         except RuntimeError as problem:
-            raise WeightsError(f"{path} does not fit this architecture", "choose the recipe it was made with") from problem
+            raise WeightsError(
+                f"{path} does not fit this architecture", "choose the recipe it was made with"
+            ) from problem
     if optimiser is not None:
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():

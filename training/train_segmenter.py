@@ -1,4 +1,4 @@
-"""`python -m training.train_segmenter`: train the organ segmenter of a recipe, from labelled scans and virtual patients."""
+"""`python -m training.train_segmenter`: train the organ segmenter by a recipe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ EXAMPLES = """examples:
 A run that was stopped goes on where its last checkpoint is when the same command is given again."""
 
 
-def gather_cases(options: argparse.Namespace, recipe: SegmenterRecipe, progress: Progress = SILENT) -> dict[str, list[LabelledCase]]:
+def gather_cases(
+    options: argparse.Namespace, recipe: SegmenterRecipe, progress: Progress = SILENT
+) -> dict[str, list[LabelledCase]]:
     """Read or make the cases of all groups that the options name.
 
     Raises:
@@ -51,7 +53,10 @@ def gather_cases(options: argparse.Namespace, recipe: SegmenterRecipe, progress:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m training.train_segmenter", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m training.train_segmenter",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, required=True, help="recipe (YAML)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run: state, log, virtual patients")

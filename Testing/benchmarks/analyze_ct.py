@@ -1,11 +1,11 @@
-"""`python Testing/benchmarks/analyze_ct.py CT`: the whole command's time and memory, beside MONAI's plain sliding window.
+"""`python Testing/benchmarks/analyze_ct.py CT`: time and memory of the command, beside MONAI's plain sliding window.
 
 Both sides run the shipped net on the same CT, each in a process of its own, one after the other:
 
-| side | what it does |
-|---|---|
-| medfm | `medfm analyze CT`: read, check, crop to the body, skip empty tiles, probe bf16, stream the argmax, measure, report |
-| plain | read, resample the whole field of view, `monai.inferers.sliding_window_inference` in fp32 with the same tile, overlap and zooms, all classes enlarged to the CT's grid, argmax; no measurements, no report |
+- medfm: `medfm analyze CT`: read, check, crop to the body, skip empty tiles, probe bf16, stream the argmax, measure,
+  write everything, draw the report.
+- plain: read, resample the whole field of view, `monai.inferers.sliding_window_inference` in fp32 with the same tile,
+  overlap and zooms, every class enlarged to the CT's grid, argmax; no measurements, no report.
 
 Figures are of one run on one machine; quote ratios.
 """
@@ -39,14 +39,18 @@ def plain(path: str, max_classes: int) -> dict[str, float]:
     net = load_segmenter(card)
     volume = reorient(read_volume(path), card.input.orientation)
     grid = resample(volume, card.input.spacing_mm)
-    image = to_channels(torch.from_numpy(np.ascontiguousarray(grid.voxels.transpose(2, 1, 0))), card.input.intensity)[None]
+    image = to_channels(torch.from_numpy(np.ascontiguousarray(grid.voxels.transpose(2, 1, 0))), card.input.intensity)[
+        None
+    ]
 
     def predict(tiles: torch.Tensor) -> torch.Tensor:
         total = 0
         for zoom in card.inference.zooms:
             sides = [round(n * zoom / net.config.divisor) * net.config.divisor for n in tiles.shape[2:]]
             seen = torch.nn.functional.interpolate(tiles, size=sides, mode="trilinear")
-            total = total + torch.nn.functional.interpolate(net(seen), size=tiles.shape[2:], mode="trilinear").softmax(1)
+            total = total + torch.nn.functional.interpolate(net(seen), size=tiles.shape[2:], mode="trilinear").softmax(
+                1
+            )
         return total / len(card.inference.zooms)
 
     network = time.perf_counter()
@@ -58,7 +62,9 @@ def plain(path: str, max_classes: int) -> dict[str, float]:
         # Even the plain way cannot hold 40 classes of a 512 x 512 x 133 CT in fp32 (5.6 GB): it goes class by class.
         best = torch.full(size, -1.0)
         for channel in range(min(max_classes, scores.shape[1])):
-            enlarged = torch.nn.functional.interpolate(scores[:, channel : channel + 1], size=size, mode="trilinear")[0, 0]
+            enlarged = torch.nn.functional.interpolate(scores[:, channel : channel + 1], size=size, mode="trilinear")[
+                0, 0
+            ]
             wins = enlarged > best
             labels[wins.numpy()] = channel
             best = torch.maximum(best, enlarged)
@@ -71,11 +77,13 @@ def medfm(path: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "case"
         begun = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "medfm_core.cli", "analyze", path, "--out", str(out), "--quiet"], check=True)  # noqa: S603
+        subprocess.run(
+            [sys.executable, "-m", "medfm_core.cli", "analyze", path, "--out", str(out), "--quiet"], check=True
+        )
         total = time.perf_counter() - begun
         manifest = json.loads((out / "analysis.json").read_text())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    network = manifest["seconds"]["network"]
+    network = manifest["run"]["network_seconds"]["network"]
     return {"total": total, "network": network, "outside": 1 - network / total, "peak_gb": peak}
 
 
@@ -90,7 +98,7 @@ def main() -> None:
         return
     ours = medfm(options.ct)
     command = [sys.executable, __file__, options.ct, "--side", "plain"]
-    theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])  # noqa: S603
+    theirs = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     print(f"{'':22}{'medfm analyze':>16}{'plain':>16}{'ratio':>10}")
     for key, unit in (("total", "s"), ("network", "s"), ("peak_gb", "GB")):
         print(f"{key:22}{ours[key]:>13.1f} {unit:<2}{theirs[key]:>13.1f} {unit:<2}{ours[key] / theirs[key]:>10.2f}")

@@ -162,7 +162,11 @@ def test_results_are_as_readable_as_the_user_wants_and_the_work_in_progress_is_p
     [
         (KeyboardInterrupt(), KeyboardInterrupt, None),
         (MemoryError(), ResourceError, "memory did not suffice"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), ResourceError, "memory did not suffice"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            ResourceError,
+            "memory did not suffice",
+        ),
         (OSError(28, "No space left on device"), ResourceError, "no space is left"),
         (RuntimeError("a defect"), RuntimeError, "a defect"),
     ],

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from medfm_core.progress import Progress
 
 SAMPLE = ("sample", "chest_ct_3mm.nii.gz")
+SAMPLE_NOTE = (
+    "The sample is a scan that the shipped model was trained on: it shows how results look, not how good they are."
+)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +100,8 @@ def begin(args: argparse.Namespace) -> Progress:
     from medfm_core import progress
 
     print(RESEARCH_USE, file=sys.stderr)
+    if args.sample and not (args.json or args.quiet):
+        print(SAMPLE_NOTE, file=sys.stderr)
     if args.json:
         return progress.JsonLines()
     return progress.Silent() if args.quiet else progress.RichProgress()

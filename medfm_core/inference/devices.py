@@ -52,7 +52,9 @@ def choose_device(wish: str = "auto") -> torch.device:
         device = torch.device(wish)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as problem:
-        raise ResourceError(f"the device {wish!r} is not available here", "use --device cpu or --device auto") from problem
+        raise ResourceError(
+            f"the device {wish!r} is not available here", "use --device cpu or --device auto"
+        ) from problem
     return device
 
 

@@ -26,7 +26,11 @@ class LabelPainter:
     """
 
     def __init__(
-        self, canvas: np.ndarray, positions: tuple[np.ndarray, np.ndarray, np.ndarray], ids: np.ndarray, rows_at_once: int = 12
+        self,
+        canvas: np.ndarray,
+        positions: tuple[np.ndarray, np.ndarray, np.ndarray],
+        ids: np.ndarray,
+        rows_at_once: int = 12,
     ) -> None:
         self._canvas = canvas
         self._positions = positions
@@ -55,7 +59,10 @@ class LabelPainter:
 
     def _paint(self, known: Tensor, rows: np.ndarray) -> Tensor:
         """Label the canvas rows at model positions `rows`, `(n, H, W)` uint8."""
-        low, high = int(np.clip(np.floor(rows[0]), 0, known.shape[1] - 1)), int(np.clip(np.ceil(rows[-1]), 0, known.shape[1] - 1))
+        low, high = (
+            int(np.clip(np.floor(rows[0]), 0, known.shape[1] - 1)),
+            int(np.clip(np.ceil(rows[-1]), 0, known.shape[1] - 1)),
+        )
         near = known[:, low : high + 1]
         winners = near.argmax(dim=0).unique().tolist()
         y, x = self._positions[1], self._positions[2]
@@ -94,7 +101,9 @@ def _lerp(values: Tensor, positions: np.ndarray, axis: int) -> Tensor:
     size = values.shape[axis]
     clamped = np.clip(positions, 0, size - 1)
     low = np.minimum(clamped.astype(np.int64), max(size - 2, 0))
-    share = torch.from_numpy((clamped - low).astype(np.float32)).reshape([-1 if a == axis else 1 for a in range(values.ndim)])
+    share = torch.from_numpy((clamped - low).astype(np.float32)).reshape(
+        [-1 if a == axis else 1 for a in range(values.ndim)]
+    )
     lower = values.index_select(axis, torch.from_numpy(low))
     upper = values.index_select(axis, torch.from_numpy(np.minimum(low + 1, size - 1)))
     return torch.lerp(lower, upper, share.expand_as(lower))

@@ -56,7 +56,13 @@ class SlidingWindow:
 
     @torch.inference_mode()
     def run(
-        self, net: nn.Module, image: Tensor, classes: int, precision: Precision, device: torch.device, advance: Callable[[int], None]
+        self,
+        net: nn.Module,
+        image: Tensor,
+        classes: int,
+        precision: Precision,
+        device: torch.device,
+        advance: Callable[[int], None],
     ) -> Iterator[Slab]:
         """Yield the finished slabs of a volume from the feet upwards.
 
@@ -70,7 +76,9 @@ class SlidingWindow:
         """
         shape = tuple(image.shape[1:])
         padded = self._padded(shape)
-        image = functional.pad(image, [x for n, p in zip(shape[::-1], padded[::-1], strict=True) for x in (0, p - n)], value=-1.0)
+        image = functional.pad(
+            image, [x for n, p in zip(shape[::-1], padded[::-1], strict=True) for x in (0, p - n)], value=-1.0
+        )
         depth = self.tiling.size[0]
         window = gaussian_window(self.tiling.size)
         scores = torch.zeros(classes, depth, *padded[1:])
@@ -90,7 +98,15 @@ class SlidingWindow:
             _roll(weights[None], done)
 
     def _add(
-        self, net: nn.Module, image: Tensor, starts: list, window: Tensor, scores: Tensor, weights: Tensor, precision: Precision, device: torch.device
+        self,
+        net: nn.Module,
+        image: Tensor,
+        starts: list,
+        window: Tensor,
+        scores: Tensor,
+        weights: Tensor,
+        precision: Precision,
+        device: torch.device,
     ) -> None:
         _, height, width = self.tiling.size
         depth = self.tiling.size[0]

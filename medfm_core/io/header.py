@@ -92,7 +92,10 @@ def grid_warnings(grid: Grid) -> list[str]:
     if max(spacing) / min(spacing) > _MOST_ANISOTROPIC:
         found.append(f"The voxels are very anisotropic ({text} mm); small structures between slices are lost.")
     if not grid.affine.is_orthogonal:
-        found.append("The voxel axes are not at right angles (sheared, as by gantry tilt); the shear is kept.")
+        found.append(
+            "The voxel axes are not at right angles (sheared, as by gantry tilt); the shear is kept, and viewers on "
+            "ITK open results on this grid as NRRD but not as NIfTI."
+        )
     return found
 
 

@@ -90,17 +90,16 @@ def _geometry(fields: dict[str, str], name: str) -> tuple[list[int], Affine, lis
     if not sizes or min(sizes) < 1:
         raise InputError(f"{name} has the impossible DimSize {fields.get('DimSize')!r}", "copy or export it again")
     count = len(sizes)
+    if any(n != 1 for n in sizes[3:]):
+        text = " x ".join(str(n) for n in sizes)
+        raise InputError(f"{name} holds {count}D data ({text}), not one volume", "split it and give one of them")
+    if count < 3:
+        raise InputError(f"{name} is no volume: it has {count} axes", "give a scan with at least 2 slices")
     spacing = _numbers(fields, ("ElementSpacing", "ElementSize"), count, None, name)
     origin = _numbers(fields, ("Offset", "Position", "Origin"), count, [0.0] * count, name)
     turned = _numbers(
         fields, ("TransformMatrix", "Rotation", "Orientation"), count * count, np.eye(count).ravel().tolist(), name
     )
-    extra = sizes[3:]
-    if any(n != 1 for n in extra):
-        text = " x ".join(str(n) for n in sizes)
-        raise InputError(f"{name} holds {count}D data ({text}), not one volume", "split it and give one of them")
-    if count < 3:
-        raise InputError(f"{name} is no volume: it has {count} axes", "give a scan with at least 2 slices")
     warnings = []
     if not any(key in fields for key in ("TransformMatrix", "Rotation", "Orientation")):
         warnings.append("The MetaImage file gives no orientation; axes along left, posterior and superior are taken.")
@@ -108,7 +107,8 @@ def _geometry(fields: dict[str, str], name: str) -> tuple[list[int], Affine, lis
     matrix = np.eye(4)
     matrix[:3, :3] = direction * np.array(spacing[:3])
     matrix[:3, 3] = origin[:3]
-    return sizes[:3], checked_affine(np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix, name), warnings
+    matrix[:2] *= -1  # LPS to RAS+
+    return sizes[:3], checked_affine(matrix, name), warnings
 
 
 def _numbers(

@@ -27,6 +27,7 @@ _UNITS = {1: "metres", 3: "micrometres"}
 _APART_MM = 0.5  # corners of sform and qform closer than this agree
 
 
+@np.errstate(all="ignore")  # what is not finite is refused by name
 def open_nifti(path: Path, form: str = "auto") -> Opened:
     """Read the header of a NIfTI file.
 
@@ -180,8 +181,7 @@ def _usable(read: Any) -> Affine | None:
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        with np.errstate(all="ignore"):
-            return Affine(read())
+        return Affine(read())
     except (GeometryError, HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -136,7 +137,6 @@ def _affine(fields: dict[str, str], spatial: list[int], name: str, warnings: lis
         warnings.append(
             "The NRRD file names no patient space; left-posterior-superior is taken, so sides may be wrong."
         )
-    signs = np.diag([*_SPACES.get(space, (-1, -1, 1)), 1.0])
     matrix = np.eye(4)
     vectors = _vectors(fields.get("space directions", ""))
     if vectors:
@@ -156,7 +156,8 @@ def _affine(fields: dict[str, str], spatial: list[int], name: str, warnings: lis
     origin = _vectors(fields.get("space origin", ""))
     if origin and origin[0] is not None and len(origin[0]) == 3:
         matrix[:3, 3] = origin[0]
-    return checked_affine(signs @ matrix, name)
+    matrix[:3] *= np.array(_SPACES.get(space, (-1, -1, 1)))[:, None]
+    return checked_affine(matrix, name)
 
 
 def _data_place(fields: dict[str, str], path: Path, end: int, needed: int, compression: str) -> tuple[Path, int, int]:
@@ -185,11 +186,12 @@ def detached_file(header: Path, named: str) -> Path:
     if named.upper().startswith("LIST") or "%" in named:
         raise InputError(f"{header} spreads its voxels over several files", "write it again as one file")
     relative = Path(named)
+    shown = repr(named[:60])
     if relative.is_absolute() or ".." in relative.parts:
         raise InputError(f"{header} names a data file outside its own folder", "put both files into one folder")
     found = header.parent / relative
-    if not found.is_file():
-        raise InputError(f"{header} needs its data file {named!r}, which is missing", "put both files into one folder")
+    if not os.path.isfile(found):  # unlike Path.is_file it answers for impossible names too
+        raise InputError(f"{header} needs its data file {shown}, which is missing", "put both files into one folder")
     return found
 
 

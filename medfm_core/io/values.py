@@ -26,6 +26,7 @@ def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
     Returns:
         uint8, int16 or float32; `stored` itself where nothing changes.
     """
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     whole = all(float(number).is_integer() and abs(number) < 2**31 for number in (slope, intercept))
     if stored.dtype.kind == "f" or not whole:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -42,7 +43,11 @@ def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
         return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
     if slope == 1 and intercept == 0:
         return stored.astype(np.int16)
-    wide = stored.astype(np.int32 if stored.dtype.itemsize <= 2 and abs(slope) < 2**15 else np.int64)
+    if stored.dtype.itemsize == 2:  # what fits in the end is right modulo 2^16 on the way
+        turned = stored.view(np.uint16) * np.uint16(int(slope) % 2**16)
+        turned += np.uint16(int(intercept) % 2**16)
+        return turned.view(np.int16)
+    wide = stored.astype(np.int64)
     if slope != 1:
         wide *= int(slope)
     if intercept != 0:

@@ -19,7 +19,8 @@ def write_labels(volume: Volume, path: str | Path, names: Mapping[int, str], col
     """Write a label map.
 
     A NIfTI made of a volume that was read from NIfTI keeps the header fields that place its voxels, bit for bit, and
-    carries the names of its labels in a header extension. A `.seg.nrrd` opens in 3D Slicer as a named segmentation.
+    carries the names of its labels in a header extension. A `.seg.nrrd` opens in 3D Slicer as a named segmentation;
+    on a sheared grid (gantry tilt) it is the only one that ITK reads, which refuses such a NIfTI.
 
     Args:
         volume: labels from 0 to 65535; written as uint8 where they fit, else uint16.

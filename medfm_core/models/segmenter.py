@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class Core(nn.Module):
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]) -> None:
         super().__init__()
-        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        pairs = list(pairwise(channels))
         self.encoder = nn.ModuleList(
             nn.Sequential(*(ResidualBlock(c) for _ in range(n))) for c, n in zip(channels, blocks, strict=True)
         )
@@ -142,7 +143,9 @@ def load_segmenter(card: ModelCard, device: torch.device | str = "cpu") -> Organ
         WeightsError: another architecture, or weights missing, damaged or of other shapes.
     """
     if card.architecture.name != ARCHITECTURE:
-        raise WeightsError(f"{card.id} needs the architecture {card.architecture.name!r}, which is not here", "update MedFM")
+        raise WeightsError(
+            f"{card.id} needs the architecture {card.architecture.name!r}, which is not here", "update MedFM"
+        )
     config = from_dict(SegmenterConfig, dict(card.architecture.options), f"{card.id}: architecture", WeightsError)
     with torch.device("meta"):
         net = OrganSegmenter(config)

@@ -17,6 +17,7 @@ from medfm_core.cards import ModelCard
 from medfm_core.measurements import STATE_TITLES, OrganMeasurement, State
 from medfm_core.report.views import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU, make_views
 
+_FORMATS = {"nifti": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "dicom": "DICOM"}
 _MINUS, _THIN_SPACE, _DASH = "\u2212", "\u202f", "\u2013"
 
 
@@ -110,15 +111,15 @@ def _environment() -> Environment:
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     """Geometry of the scan, as label and value."""
     image = analysis.image
+    stored = str(image.meta.get("format", "unknown format"))
     times = f"{_THIN_SPACE}\u00d7{_THIN_SPACE}"
     extent = (n * mm for n, mm in zip(image.shape, image.spacing, strict=True))
     facts = [
-        ("Image", f"{image.modality or 'CT (assumed)'}, {image.meta.get('format', 'unknown format')}"),
+        ("Image", f"{image.modality or 'CT (not said by the file)'}, {_FORMATS.get(stored, stored)}"),
         ("Voxels", times.join(str(n) for n in image.shape)),
         ("Voxel size", times.join(f"{mm:.3g}" for mm in image.spacing) + " mm"),
         ("Extent", times.join(f"{mm:.0f}" for mm in extent) + " mm"),
-        ("Axes", image.affine.codes),
-        ("Voxel hash", analysis.voxels_sha256[:12]),
+        ("Array axes", image.affine.codes),
     ]
     if analysis.options.hu_offset:
         facts.append(("HU offset", f"{number(analysis.options.hu_offset, 0)} HU was added"))

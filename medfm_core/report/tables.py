@@ -102,6 +102,8 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
         "run": {
             "device": segmentation.device,
             "precision": segmentation.precision,
+            "tile": list(analysis.memory.tile) if analysis.memory else None,
+            "planned_memory_gb": round(analysis.memory.expected_bytes / 1e9, 2) if analysis.memory else None,
             "seconds": {name: round(value, 3) for name, value in analysis.seconds.items()},
             "network_seconds": {name: round(value, 3) for name, value in segmentation.seconds.items()},
             **machine,

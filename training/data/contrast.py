@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -37,8 +36,16 @@ PHASE_HU: dict[str, tuple[float, float, float, float]] = {
 _SPREAD_HU = {"aorta": 45.0, "heart": 40.0, "portal_vein_and_splenic_vein": 30.0, "inferior_vena_cava": 30.0}
 _POSITIVE_ORAL = ("stomach", "small_bowel", "duodenum", "colon", "urinary_bladder")
 _SMALL_SHIFT = {
-    "vertebrae": 70.0, "sacrum": 60.0, "ribs": 80.0, "sternum": 60.0, "hip_left": 60.0, "hip_right": 60.0,
-    "femur_left": 60.0, "femur_right": 60.0, "shoulder_girdle": 60.0, "trachea": 15.0,
+    "vertebrae": 70.0,
+    "sacrum": 60.0,
+    "ribs": 80.0,
+    "sternum": 60.0,
+    "hip_left": 60.0,
+    "hip_right": 60.0,
+    "femur_left": 60.0,
+    "femur_right": 60.0,
+    "shoulder_girdle": 60.0,
+    "trachea": 15.0,
 }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def dice_per_label(answer: np.ndarray, reference: np.ndarray, names: Mapping[int, str], least_voxels: int = 30) -> dict[str, float]:
+def dice_per_label(
+    answer: np.ndarray, reference: np.ndarray, names: Mapping[int, str], least_voxels: int = 30
+) -> dict[str, float]:
     """Dice of every label that the reference shows.
 
     Args:

@@ -30,7 +30,9 @@ class LabelledCase:
     spacing_mm: tuple[float, float, float] = (3.0, 3.0, 3.0)
 
 
-def make_case(name: str, hu: np.ndarray, classes: np.ndarray, class_count: int, spacing_mm: Sequence[float]) -> LabelledCase:
+def make_case(
+    name: str, hu: np.ndarray, classes: np.ndarray, class_count: int, spacing_mm: Sequence[float]
+) -> LabelledCase:
     """Bundle a volume with its class means.
 
     Args:
@@ -68,5 +70,9 @@ def load_case(path: Path) -> LabelledCase:
     """Read a case written by `save_case`."""
     with np.load(path, allow_pickle=False) as file:
         return LabelledCase(
-            str(file["name"]), file["hu"], file["classes"], file["means_hu"], tuple(float(s) for s in file["spacing_mm"])
+            str(file["name"]),
+            file["hu"],
+            file["classes"],
+            file["means_hu"],
+            tuple(float(s) for s in file["spacing_mm"]),
         )

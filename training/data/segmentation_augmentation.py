@@ -43,7 +43,11 @@ class SegmentationAugmentation:
 
 
 def sample_patch(
-    case: LabelledCase, shape: tuple[int, int, int], spacing_mm: float, plan: SegmentationAugmentation, key: tuple[int, ...]
+    case: LabelledCase,
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+    plan: SegmentationAugmentation,
+    key: tuple[int, ...],
 ) -> tuple[Tensor, Tensor]:
     """Draw one augmented patch; a pure function of its arguments.
 
@@ -75,7 +79,11 @@ def sample_patch(
 
 
 def _patch_points(
-    case: LabelledCase, shape: tuple[int, int, int], spacing_mm: float, plan: SegmentationAugmentation, rng: np.random.Generator
+    case: LabelledCase,
+    shape: tuple[int, int, int],
+    spacing_mm: float,
+    plan: SegmentationAugmentation,
+    rng: np.random.Generator,
 ) -> Tensor:
     """Where the patch's voxels lie in the case, `(D, H, W, 3)` in its voxels."""
     extent = np.array(case.hu.shape) * case.spacing_mm
@@ -132,9 +140,15 @@ def _acquire(hu: Tensor, spacing_mm: float, plan: SegmentationAugmentation, rng:
     """Change what the scanner did: thickness, kernel, noise, calibration."""
     if rng.random() < plan.thick_probability:
         depth = int(rng.integers(2, 4))
-        hu = functional.avg_pool3d(functional.pad(hu[None, None], (0, 0, 0, 0, 0, depth - 1), mode="replicate"), (depth, 1, 1), stride=1)[0, 0]
+        hu = functional.avg_pool3d(
+            functional.pad(hu[None, None], (0, 0, 0, 0, 0, depth - 1), mode="replicate"), (depth, 1, 1), stride=1
+        )[0, 0]
     if rng.random() < plan.blur_probability:
-        hu = torch.lerp(hu, functional.avg_pool3d(hu[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0], float(rng.uniform(0.2, 1.0)))
+        hu = torch.lerp(
+            hu,
+            functional.avg_pool3d(hu[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0],
+            float(rng.uniform(0.2, 1.0)),
+        )
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     noise = torch.randn(hu.shape, generator=generator)
     if rng.random() < 0.5:

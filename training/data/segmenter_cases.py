@@ -89,7 +89,9 @@ def real_case(file: CaseFile, classes: Sequence[str], spec: InputSpec) -> Labell
     return make_case(file.name, hu, class_table(classes, names)[values], len(classes) + 1, spec.spacing_mm[::-1])
 
 
-def pseudo_case(name: str, hu: np.ndarray, probabilities: np.ndarray, spec: InputSpec, floor: float = 0.6) -> LabelledCase:
+def pseudo_case(
+    name: str, hu: np.ndarray, probabilities: np.ndarray, spec: InputSpec, floor: float = 0.6
+) -> LabelledCase:
     """Label a scan with a net's own answer; what it is unsure of is not to be learnt.
 
     Args:

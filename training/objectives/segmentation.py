@@ -35,7 +35,9 @@ def dice_and_cross_entropy(logits: Tensor, target: Tensor, class_weights: Tensor
     return cross_entropy + (1 - dice[shown].mean() if shown.any() else 0.0)
 
 
-def segmentation_loss(net: OrganSegmenter, image: Tensor, target: Tensor, offset: tuple[int, int], class_weights: Tensor) -> Tensor:
+def segmentation_loss(
+    net: OrganSegmenter, image: Tensor, target: Tensor, offset: tuple[int, int], class_weights: Tensor
+) -> Tensor:
     """Loss of a batch, read at one in four voxels of the full grid and at the core's resolution.
 
     Neighbouring voxels say nearly the same, so that one in four costs a quarter and loses little; `offset` moves the

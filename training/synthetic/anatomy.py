@@ -10,7 +10,7 @@ import numpy as np
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
 from medfm_core.volume import Kind, Volume
-from training.synthetic import bowel, limbs, muscles, skeleton, thorax, vessels, viscera
+from training.synthetic import bowel, liver, muscles, pelvis, shoulder, skeleton, thorax, vessels, viscera
 from training.synthetic.body import Trunk, fill_body, plan_body
 from training.synthetic.canvas import BodyFrame, Canvas, Plan
 from training.synthetic.physique import Physique, draw_physique, stream
@@ -76,28 +76,30 @@ def _paint(canvas: Canvas, spine: Spine, trunk: Trunk) -> None:
     """All structures, in order of precedence."""
     fill_body(canvas)
     skeleton.paint_spine(canvas, spine)
-    pelvis = limbs.paint_pelvis(canvas, spine)
+    hips = pelvis.paint_pelvis(canvas, spine)
     cage = skeleton.paint_cage(canvas, spine, trunk)
-    limbs.paint_shoulders(canvas, spine, trunk, cage)
-    muscles.paint_muscles(canvas, spine, pelvis)
+    shoulder.paint_shoulders(canvas, spine, trunk, cage)
+    muscles.paint_muscles(canvas, spine, hips)
     med = thorax.Mediastinum(canvas, spine, trunk)
     thorax.paint_airways(med)
     thorax.paint_heart(med)
     vessels.paint_chest_vessels(med)
-    vessels.paint_abdominal_vessels(med, pelvis)
+    vessels.paint_abdominal_vessels(med, hips)
+    muscles.paint_crura(canvas, spine)
     thorax.finish_envelope(med)
     thorax.paint_lungs(med)
     viscera.paint_kidneys(med)
     vessels.paint_branches(med)
     viscera.stomach_course(med)
+    viscera.paint_spleen(med)
     viscera.paint_stomach(med)
     viscera.paint_pancreas(med)
-    viscera.paint_spleen(med)
     viscera.paint_gallbladder(med)
-    viscera.paint_liver(med)
-    bowel.paint_bladder(med, pelvis)
-    bowel.paint_colon(med, pelvis)
+    liver.paint_liver(med)
+    bowel.paint_bladder(med, hips)
+    bowel.paint_colon(med, hips)
     bowel.paint_small_bowel(med)
+    bowel.paint_mesentery(med)
 
 
 def build_anatomy(seed: int, spacing_mm: float | tuple = 3.0, region: str = "torso", **overrides) -> Anatomy:
@@ -136,4 +138,6 @@ def build_anatomy(seed: int, spacing_mm: float | tuple = 3.0, region: str = "tor
     affine[:3, 3] = fine.origin + shift
     grid = Affine(affine)
     landmarks = {n: w + shift for n, w in zip(names, world, strict=True)}
-    return Anatomy(Volume(fine.labels, grid, Kind.LABEL), Volume(fine.tissues, grid, Kind.LABEL), physique, landmarks, seed, region)
+    return Anatomy(
+        Volume(fine.labels, grid, Kind.LABEL), Volume(fine.tissues, grid, Kind.LABEL), physique, landmarks, seed, region
+    )

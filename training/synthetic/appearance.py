@@ -22,6 +22,10 @@ _POOLS = (  # organ id, tissue, the pool whose value it takes instead
     (60, "BLOOD_VENOUS", "SVC"),
     (53, None, "PULMONARY_VEIN"),
     (21, "URINE", "URINE_BLADDER"),
+    (86, "MUSCLE", "MUSCLE_BACK"),
+    (87, "MUSCLE", "MUSCLE_BACK"),
+    (80, "MUSCLE", "MUSCLE_BACK"),
+    (81, "MUSCLE", "MUSCLE_BACK"),
 )
 _TEXTURE = {  # HU of: fine grain, 7 mm lumps, 28 mm drift, streaks along the body
     "FAT_SUBCUTANEOUS": (3, 2, 3, 5), "FAT_VISCERAL": (4, 6, 4, 5), "MUSCLE": (3, 2, 4, 9), "CORTICAL_BONE": (60, 70, 50, 0),
@@ -31,7 +35,7 @@ _TEXTURE = {  # HU of: fine grain, 7 mm lumps, 28 mm drift, streaks along the bo
     "BLOOD_VENOUS": (2, 4, 6, 0), "STOOL": (30, 55, 25, 0), "BOWEL_CONTENT": (4, 8, 10, 0), "STOMACH_CONTENT": (8, 12, 12, 0),
     "BOWEL_WALL": (5, 7, 4, 0), "STOMACH_WALL": (5, 7, 4, 0), "THYROID": (8, 10, 5, 0), "PROSTATE": (4, 6, 4, 0),
     "UTERUS": (4, 8, 6, 0), "BREAST": (8, 20, 20, 10), "MARROW_FAT": (15, 20, 25, 0), "SVC": (5, 25, 40, 0), "SKIN": (8, 8, 0, 0),
-    "URINE": (1, 1, 1, 0), "BILE": (1, 1, 1, 0),
+    "URINE": (1, 1, 1, 0), "BILE": (1, 1, 1, 0), "MUSCLE_BACK": (3, 3, 6, 14),
 }  # fmt: skip
 
 
@@ -160,7 +164,7 @@ def _add_texture(hu: np.ndarray, codes: np.ndarray, fields: Fields, rng: np.rand
         table *= np.float32(rng.uniform(0.6, 1.35))
         hu += table[codes] * field
     marbling = np.float32(rng.uniform(4, 40))  # from an athlete to an old patient
-    muscle = np.flatnonzero(codes == Tissue.MUSCLE)
+    muscle = np.flatnonzero((codes == Tissue.MUSCLE) | (codes >= 200 + len(_POOLS) - 4))
     streak = fields.streak.ravel()[muscle] - np.float32(1.0)
     hu.ravel()[muscle] -= np.clip(streak, 0, 1.6) * marbling
 
@@ -241,4 +245,3 @@ def _apply(hu: np.ndarray, edit, fields: Fields) -> None:
 
 def _size(matrix: np.ndarray, axis: int) -> float:
     return float(np.linalg.norm(matrix[:3, axis]))
-

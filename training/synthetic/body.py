@@ -46,7 +46,7 @@ class Trunk:
         self.lean_width = self.width + (_LEAN_WIDTH - _WIDTH) * np.where(_Z > 0, muscle, 0.35 + 0.65 * p.pelvis_width)
         self.lean_front = self.front + (_LEAN_FRONT - _FRONT) * muscle
         thick = 0.6 + 0.4 * p.muscle
-        self.lean_back = np.r_[_LEAN_BACK_PELVIS * thick ** 0.5, y[5:] - _LEAN_BACK_OFF * thick]
+        self.lean_back = np.r_[_LEAN_BACK_PELVIS * thick**0.5, y[5:] - _LEAN_BACK_OFF * thick]
         self.exponent = rng.uniform(2.25, 2.7)
 
     def profile(self, name: str, z):
@@ -107,9 +107,9 @@ def _lean(canvas: Canvas, spine: Spine, trunk: Trunk, xc):
     muscle = 0.6 + 0.4 * p.muscle
     ax = np.abs(x)
     wide = p.pelvis_width
-    out = smooth_min(out, capsule(ax, y, z, (86 * wide, -6, -110), (108 * wide, 10, -340), 76 * muscle, 66 * muscle), 22)
-    for side in (0, 1):
-        del side
+    out = smooth_min(
+        out, capsule(ax, y, z, (86 * wide, -6, -110), (108 * wide, 10, -340), 76 * muscle, 66 * muscle), 22
+    )
     out = smooth_min(out, ellipsoid(ax, y, z, (66 * wide, -62, -85), (72 * wide, 52 * muscle, 78)), 20)
     y1 = float(spine.centre(440)[1])
     neck = capsule(x, y, z, (0, y1 + 6, 425), (0, y1 + 30, 560), 60 * (0.85 + 0.15 * p.muscle))
@@ -120,7 +120,7 @@ def _lean(canvas: Canvas, spine: Spine, trunk: Trunk, xc):
     out = smooth_min(out, capsule(ax, y, z, a, b, 46 * muscle, 44 * muscle), 32)
     canvas.plan.courses["shoulder"] = [np.array(b)]
     if p.arms == "up":
-        tip = np.array(b) + [42, 8, 150]
+        tip = np.array(b) + np.array([42, 8, 150])
         out = smooth_min(out, capsule(ax, y, z, b, tip, 46 * muscle, 37 * muscle), 25)
         canvas.plan.courses["shoulder"].append(tip)
     return np.maximum(out, z - 545) + 1.8 * canvas.plan.fields["noise1"]
@@ -196,12 +196,13 @@ def fill_body(canvas: Canvas) -> None:
     cav, z = canvas.field("cav", whole), canvas.z
     septa = np.abs(canvas.field("noise5", whole)) < np.float32(0.10 + 0.08 * canvas.physique.visceral_fat)
     canvas.tissues[muscle & septa & (lean < -5) & (cav > 14)] = Tissue.FAT_VISCERAL
+    _layers(canvas, muscle, cav, lean)
     _fossae(canvas)
     inside = cav < 0
     canvas.tissues[inside] = Tissue.FAT_VISCERAL
     canvas.tissues[inside & (cav > -7) & (z < -75)] = Tissue.MUSCLE
     dia = canvas.field("dia", whole)
-    canvas.tissues[inside & (np.abs(dia) < 2.4) & (z > 60)] = Tissue.MUSCLE
+    canvas.tissues[inside & (np.abs(dia) < 1.9) & (z > 60)] = Tissue.MUSCLE
 
 
 def _fossae(canvas: Canvas) -> None:
@@ -214,3 +215,24 @@ def _fossae(canvas: Canvas) -> None:
     fossa = ellipsoid(np.abs(x), y, z, (27 * wide, -46, -140), (15, 28, 27)) + 2 * canvas.noise(5, box)
     muscle = canvas.tissues[box]
     muscle[(fossa < 0) & (muscle == Tissue.MUSCLE)] = Tissue.FAT_VISCERAL
+
+
+def _layers(canvas: Canvas, muscle, cav, lean) -> None:
+    """Fat between muscles and ribs, in the axillae and between the layers of the abdominal wall."""
+    whole = (slice(None),) * 3
+    wave, z = canvas.field("noise1", whole), canvas.z
+    fat = 0.6 + 0.8 * canvas.physique.visceral_fat
+    outer = muscle & (lean < -4) & (z > 190) & (z < 420) & (cav > 9)
+    canvas.tissues[outer & (cav < 9 + fat * (1.5 + 3.5 * wave))] = Tissue.FAT_VISCERAL
+    share = cav / np.maximum(cav - lean, 1)
+    side = muscle & (z > 15) & (z < 190) & (canvas.y > canvas.field("sy", whole) - 15) & (lean < -3) & (cav > 3)
+    canvas.tissues[side & (np.abs(share - 0.52) < 0.035 * fat) & (wave > -0.4)] = Tissue.FAT_VISCERAL
+    shoulder = canvas.plan.courses["shoulder"][0]
+    for side_ in (-1, 1):
+        box = canvas.span(shoulder * [side_, 1, 1] - [45, 45, 75], shoulder * [side_, 1, 1] + [15, 45, 5], 2)
+        if box is not None:
+            x, y, z = canvas.xyz(box)
+            centre = shoulder * [side_, 1, 1] + np.array([-22 * side_, 4, -38])
+            axilla = ellipsoid(x, y, z, centre, (15, 26, 32)) + 5 * canvas.noise(5, box)
+            part = canvas.tissues[box]
+            part[(axilla < 0) & (part == Tissue.MUSCLE) & (canvas.field("cav", box) > 9)] = Tissue.FAT_VISCERAL

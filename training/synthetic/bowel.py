@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.synthetic.canvas import Canvas
-from training.synthetic.limbs import Pelvis
+from training.synthetic.pelvis import Pelvis
 from training.synthetic.shapes import curve, ellipsoid
 from training.synthetic.thorax import Mediastinum
 from training.synthetic.tissue import Tissue
@@ -37,7 +37,11 @@ def paint_bladder(med: Mediastinum, pelvis: Pelvis) -> None:
             canvas.paint(box, d < level, 22, Tissue.PROSTATE)
         return
     centre = base + np.array([rng.normal(0, 6), -34 + 0.0 * r, 44 + 0.3 * r])
-    tube, d = canvas.tube([base + [0, -30, 2], base + [0, -34, 24], centre, centre + [0, 16, 14]], [11, 13, 21, 15], 2)
+    tube, d = canvas.tube(
+        [base + np.array([0, -30, 2]), base + np.array([0, -34, 24]), centre, centre + np.array([0, 16, 14])],
+        [11, 13, 21, 15],
+        2,
+    )
     if tube is not None:
         inside = (d + 1.2 * canvas.noise(5, tube) < 0) & (canvas.field("cav", tube) < -2) & (canvas.labels[tube] == 0)
         canvas.paint(tube, inside, None, Tissue.UTERUS)
@@ -55,15 +59,24 @@ def _colon_course(med: Mediastinum, pelvis: Pelvis):
     caecum = [t.at(0.62 + n(), 0.36, -16 + 20 * n(1)), t.at(0.74 + n(), 0.20, z4 - 20)]
     rising = [t.at(0.78 + n(0.03), 0.16 + n(0.1), z4 + 30), t.at(0.74 + n(), 0.22, z1 - 42 + 10 * n(1))]
     across = [
-        t.at(0.60 + n(), 0.55, z1 - 40 - 0.2 * sag), t.at(0.28, 0.74 + n(0.05), z1 - 34 - 0.7 * sag + 6 * n(1)),
-        t.at(-0.05 + n(), 0.78, z1 - 26 - sag), t.at(-0.38, 0.70 + n(0.05), z1 - 20 - 0.75 * sag), t.at(-0.62, 0.45, z1 + 8 - 0.1 * sag),
+        t.at(0.60 + n(), 0.55, z1 - 40 - 0.2 * sag),
+        t.at(0.28, 0.74 + n(0.05), z1 - 34 - 0.7 * sag + 6 * n(1)),
+        t.at(-0.05 + n(), 0.78, z1 - 26 - sag),
+        t.at(-0.38, 0.70 + n(0.05), z1 - 20 - 0.75 * sag),
+        t.at(-0.62, 0.45, z1 + 8 - 0.1 * sag),
     ]
     flexure = [t.at(-0.76, 0.22 + n(0.08), spleen_low)]
-    falling = [t.at(-0.83, 0.10 + n(0.12), z1 - 14), t.at(-0.80 + n(0.02), 0.12 + n(0.12), z4 + 20), t.at(-0.74, 0.2, -4)]
+    falling = [
+        t.at(-0.83, 0.10 + n(0.12), z1 - 14),
+        t.at(-0.80 + n(0.02), 0.12 + n(0.12), z4 + 20),
+        t.at(-0.74, 0.2, -4),
+    ]
     loop = rng.uniform(-30, 55)
     sigmoid = [
-        np.array([-64.0, 30, -40]), np.array([-34.0, 36, -52 + 0.4 * loop]) + rng.normal(0, 6, 3),
-        np.array([8.0 + 0.4 * loop, 16, -46 + loop]) + rng.normal(0, 8, 3), np.array([22.0, -8, -44]) + rng.normal(0, 6, 3),
+        np.array([-64.0, 30, -40]),
+        np.array([-34.0, 36, -52 + 0.4 * loop]) + rng.normal(0, 6, 3),
+        np.array([8.0 + 0.4 * loop, 16, -46 + loop]) + rng.normal(0, 8, 3),
+        np.array([22.0, -8, -44]) + rng.normal(0, 6, 3),
         np.array([4.0, -26, -62]),
     ]
     rectum = [pelvis.out(q, 1) for q in ((0, -48, -84), (2, -50, -108), (0, -34, -134), (0, -36, -158))]
@@ -168,6 +181,18 @@ def _walk(rng, start, taken, open_, r: float, inverse) -> list:
         else:
             break
     return line
+
+
+def paint_mesentery(med: Mediastinum) -> None:
+    """Thin vessels from the mesenteric root to the loops and the colon (tissue only)."""
+    canvas, rng = med.canvas, med.canvas.rng("mesentery")
+    root = np.array(med.spine.pre(4, 42, med.spine.level("L2")))
+    goals = [course[0][len(course[0]) // 2] for course in canvas.plan.courses.get("small_bowel", [])][:26]
+    for goal in goals:
+        bend = 0.55 * root + 0.45 * goal + rng.normal(0, 7, 3)
+        box, d = canvas.tube([root + rng.normal(0, 5, 3), bend, goal], [2.4, 1.7, 1.1], 1, 14)
+        if box is not None:
+            canvas.paint(box, (d < 0) & (canvas.labels[box] == 0), None, Tissue.BLOOD_PORTAL)
 
 
 def paint_small_bowel(med: Mediastinum) -> None:

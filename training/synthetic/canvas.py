@@ -1,6 +1,6 @@
-"""The canvas a patient is painted on: voxel grid, canonical coordinates, free space and the plan shared by resolutions.
+"""The canvas a patient is painted on: voxel grid, canonical coordinates, free space and the shared plan.
 
-A patient is built twice: on a coarse canvas of the whole torso, where fields (body wall, diaphragm, ...) are computed and
+A patient is built twice: on a coarse canvas of the whole torso, where fields (wall, diaphragm, ...) are computed and
 organ sizes and bowel courses are decided and written into the plan, then on the requested grid, which replays the plan.
 So a patient is the same whatever the spacing and the range of the scan.
 """
@@ -32,7 +32,8 @@ class BodyFrame:
         self.shape = tuple(int(np.ceil(v)) for v in (HIGH - LOW) * self.scale / PLAN_MM)
         self.warp = np.stack(
             [
-                5.0 * smooth_noise(rng, self.shape, self.spacing, 230) + 1.6 * smooth_noise(rng, self.shape, self.spacing, 95)
+                5.0 * smooth_noise(rng, self.shape, self.spacing, 230)
+                + 1.6 * smooth_noise(rng, self.shape, self.spacing, 95)
                 for _ in range(3)
             ]
         ).astype(np.float32)
@@ -87,7 +88,9 @@ class Canvas:
         spacing: see shape.
     """
 
-    def __init__(self, body: BodyFrame, plan: Plan, physique: Physique, seed: int, origin=None, shape=None, spacing=None):
+    def __init__(
+        self, body: BodyFrame, plan: Plan, physique: Physique, seed: int, origin=None, shape=None, spacing=None
+    ):
         self.body, self.plan, self.physique, self.seed = body, plan, physique, seed
         self.recording = origin is None
         self.origin = np.array(body.low if origin is None else origin, float)
@@ -180,7 +183,7 @@ class Canvas:
         return big, out
 
     def level(self, name: str, distance, allowed, millilitres: float, limit: float = 40.0) -> float:
-        """The iso-value of `distance` whose inside within `allowed` has the wanted volume; decided in the coarse pass."""
+        """The iso-value of `distance` that gives the wanted volume within `allowed`; decided in the coarse pass."""
         if self.recording:
             values = distance[allowed]
             wanted = int(millilitres / (self.voxel_ml * 1.0))

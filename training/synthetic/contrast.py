@@ -20,19 +20,19 @@ DEFAULT_HU = (40.0, 8.0)
 
 _PLAIN = {
     "AIR_OUTSIDE": (-1000, 2), "SKIN": (5, 15), "FAT_SUBCUTANEOUS": (-106, 5), "FAT_VISCERAL": (-98, 7),
-    "MUSCLE": (55, 6), "CORTICAL_BONE": (620, 110), "CANCELLOUS_BONE": (165, 55), "CARTILAGE": (98, 14),
+    "MUSCLE": (53, 6), "CORTICAL_BONE": (620, 110), "CANCELLOUS_BONE": (165, 55), "CARTILAGE": (98, 14),
     "DISC": (72, 10), "LUNG": (-862, 28), "AIRWAY": (-1000, 4), "AIRWAY_WALL": (-120, 60), "LUNG_VESSEL": (42, 5),
     "BLOOD_ARTERIAL": (42, 5), "BLOOD_VENOUS": (42, 5), "BLOOD_PORTAL": (42, 5), "BLOOD_PULMONARY": (42, 5),
     "BLOOD_RIGHT_HEART": (42, 5), "MYOCARDIUM": (44, 4), "LIVER": (57, 7), "LIVER_VESSEL": (42, 5), "SPLEEN": (48, 5),
     "KIDNEY_CORTEX": (32, 4), "KIDNEY_MEDULLA": (30, 4), "URINE": (7, 5), "PANCREAS": (37, 8), "ADRENAL": (28, 8),
-    "BILE": (7, 6), "BOWEL_WALL": (36, 6), "BOWEL_CONTENT": (18, 12), "BOWEL_GAS": (-950, 25), "STOOL": (10, 25),
+    "BILE": (7, 6), "BOWEL_WALL": (36, 6), "BOWEL_CONTENT": (18, 12), "BOWEL_GAS": (-950, 25), "STOOL": (-8, 28),
     "STOMACH_WALL": (38, 6), "STOMACH_CONTENT": (22, 15), "STOMACH_GAS": (-965, 20), "BLADDER_WALL": (32, 5),
     "SPINAL_CORD": (33, 4), "CSF": (10, 5), "THYROID": (98, 18), "PROSTATE": (38, 5), "UTERUS": (42, 6),
     "BREAST": (20, 20), "MARROW_FAT": (20, 45), "LYMPH_NODE": (38, 6), "BRAIN": (34, 2), "CYST": (6, 5),
 }  # fmt: skip
 
 _BLOOD = (  # enhancement of the blood pools: mean and deviation per phase
-    ("BLOOD_ARTERIAL", {"arterial": (290, 60), "portal_venous": (110, 20), "delayed": (62, 14), "ctpa": (190, 80)}),
+    ("BLOOD_ARTERIAL", {"arterial": (305, 75), "portal_venous": (110, 20), "delayed": (62, 14), "ctpa": (190, 80)}),
     ("BLOOD_PULMONARY", {"arterial": (190, 60), "portal_venous": (105, 20), "delayed": (60, 14), "ctpa": (340, 80)}),
     ("BLOOD_RIGHT_HEART", {"arterial": (200, 70), "portal_venous": (105, 20), "delayed": (60, 14), "ctpa": (360, 90)}),
     ("BLOOD_VENOUS", {"arterial": (35, 25), "portal_venous": (95, 22), "delayed": (58, 14), "ctpa": (15, 10)}),
@@ -44,7 +44,7 @@ _BLOOD = (  # enhancement of the blood pools: mean and deviation per phase
 
 _ORGANS = (
     ("LIVER", {"arterial": (14, 8), "portal_venous": (54, 11), "delayed": (36, 8), "ctpa": (3, 2)}),
-    ("SPLEEN", {"arterial": (85, 25), "portal_venous": (76, 13), "delayed": (46, 8), "ctpa": (25, 15)}),
+    ("SPLEEN", {"arterial": (102, 28), "portal_venous": (76, 13), "delayed": (46, 8), "ctpa": (25, 15)}),
     ("KIDNEY_CORTEX", {"arterial": (150, 35), "portal_venous": (150, 25), "delayed": (85, 18), "ctpa": (70, 35)}),
     ("KIDNEY_MEDULLA", {"arterial": (38, 20), "portal_venous": (118, 26), "delayed": (88, 18), "ctpa": (10, 8)}),
     ("PANCREAS", {"arterial": (66, 15), "portal_venous": (52, 11), "delayed": (30, 7), "ctpa": (15, 8)}),
@@ -63,7 +63,7 @@ _ORGANS = (
     ("BREAST", {"arterial": (10, 6), "portal_venous": (14, 7), "delayed": (10, 5), "ctpa": (4, 2)}),
     ("AIRWAY_WALL", {"arterial": (20, 6), "portal_venous": (25, 6), "delayed": (15, 5), "ctpa": (15, 5)}),
 )
-_SHARED = {"LUNG_VESSEL": "BLOOD_PULMONARY"}  # enhances as another does
+_SHARED = {"LUNG_VESSEL": "BLOOD_PULMONARY", "MUSCLE_BACK": "MUSCLE"}  # enhances as another does
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Contrast:
 
     Args:
         phase: one of `PHASES`.
-        hu: mean per tissue name (the members of `Tissue` and the extra pools SVC, PULMONARY_VEIN, URINE_PELVIS, ...).
+        hu: mean per tissue name (the members of `Tissue` and pools such as SVC, PULMONARY_VEIN, URINE_PELVIS).
         enhancement: the part of it that contrast medium adds.
         oral: HU of positive oral contrast in stomach and small bowel, or None without.
     """
@@ -116,7 +116,8 @@ def draw_contrast(rng: np.random.Generator, phase: str) -> Contrast:
     _share_blood(plain)
     age = float(np.clip(rng.normal(0.5, 0.22), 0, 1))  # fatty muscle, pancreas and marrow come with it
     plain["MUSCLE"] -= 14 * age * rng.random()
-    plain["PANCREAS"] -= 16 * max(age - 0.4, 0)
+    plain["MUSCLE_BACK"] = plain["MUSCLE"] - 34 * age * rng.random()
+    plain["PANCREAS"] -= 45 * max(age - 0.4, 0)
     plain["CANCELLOUS_BONE"] -= 70 * (age - 0.5)
     strength, common = float(np.clip(rng.normal(1, 0.14), 0.6, 1.4)), rng.normal()
     added = {}

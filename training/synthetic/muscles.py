@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.synthetic.canvas import Canvas
-from training.synthetic.limbs import Pelvis
+from training.synthetic.pelvis import Pelvis
 from training.synthetic.shapes import capsule, ellipsoid, frame, smooth_min
 from training.synthetic.spine import Spine
 from training.synthetic.tissue import Tissue
@@ -77,7 +77,9 @@ def _psoas(canvas: Canvas, spine: Spine, pelvis: Pelvis, side: int) -> None:
 def _gluteal(canvas: Canvas, pelvis: Pelvis, side: int) -> None:
     rng = canvas.rng(f"gluteal{side}")
     m = (0.6 + 0.4 * canvas.physique.muscle) * rng.uniform(0.93, 1.07)
-    ends = [pelvis.out(v, side) for v in ((15, -130, -215), (185, 80, 55), (15, 80, 55), (185, -130, -215), (15, -130, 55))]
+    ends = [
+        pelvis.out(v, side) for v in ((15, -130, -215), (185, 80, 55), (15, 80, 55), (185, -130, -215), (15, -130, 55))
+    ]
     box = canvas.box(np.array(ends), 4)
     if box is None:
         return
@@ -87,7 +89,7 @@ def _gluteal(canvas: Canvas, pelvis: Pelvis, side: int) -> None:
     tro = pelvis.head + np.array([46 * pelvis.wide, -4, -6])
     n = 1.2 * canvas.noise(5, box)
     mini = np.maximum(np.abs(beside - half - 7.5 * m) - 7.5 * m, np.maximum(inside + 9, np.maximum(z + 14, -20 - y)))
-    mini = smooth_min(mini, capsule(x, y, z, (112 * pelvis.wide, 18, -60), tro + [0, 16, 2], 11 * m, 6), 8)
+    mini = smooth_min(mini, capsule(x, y, z, (112 * pelvis.wide, 18, -60), tro + np.array([0, 16, 2]), 11 * m, 6), 8)
     canvas.paint(box, (mini + n < 0) & (lean < -3), 85 if side else 84, Tissue.MUSCLE)
     thick = 34 * m * np.clip((3 - inside) / 24, 0.2, 1)
     medi = np.maximum(np.abs(beside - half - 3 - thick / 2) - thick / 2, np.maximum(inside + 1, -88 - z))
@@ -100,3 +102,16 @@ def _gluteal(canvas: Canvas, pelvis: Pelvis, side: int) -> None:
     maxi = ellipsoid(x, y, z, (a + b) / 2, (92, 52, 23 * m), rows)
     maxi = np.maximum(np.maximum(maxi, lean + 3), np.maximum(y + 8, 9 - x))
     canvas.paint(box, maxi + n < 0, 81 if side else 80, Tissue.MUSCLE)
+
+
+def paint_crura(canvas: Canvas, spine: Spine) -> None:
+    """Crura of the diaphragm beside the aorta (tissue only), after the aorta."""
+    rng = canvas.rng("crura")
+    size = rng.uniform(0.7, 1.2)
+    high, mid = spine.level("T12", 0.4), spine.level("L1", 0.2)
+    right = [spine.pre(10, 18, high), spine.pre(14, 10, mid), spine.pre(9, 3, spine.level("L3", 0.3))]
+    left = [spine.pre(-24, 18, high), spine.pre(-21, 9, mid), spine.pre(-12, 3, spine.level("L2"))]
+    for points in (right, left):
+        box, d = canvas.tube(points, np.array([5.5, 6, 3]) * size, 2)
+        if box is not None:
+            canvas.paint(box, d < 0, None, Tissue.MUSCLE)

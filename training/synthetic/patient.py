@@ -89,9 +89,7 @@ def synthesize_patient(
     scene = Scene(labels, tissues.copy(), anatomy.labels.spacing, contrast, stream(seed, "lesions"))
     found = place_kinds(scene, kinds)
     base = np.where(scene.tissues >= 100, tissues, scene.tissues)
-    body = SimpleNamespace(
-        labels=Volume(scene.labels, affine, Kind.LABEL), tissues=Volume(base, affine, Kind.LABEL)
-    )
+    body = SimpleNamespace(labels=Volume(scene.labels, affine, Kind.LABEL), tissues=Volume(base, affine, Kind.LABEL))
     hu = render(body, seed, contrast=contrast.shifted(scene.shifts), edits=scene.edits)
     if protocol is None:
         protocol = draw_protocol(seed, fov_mm=_circle(seed, fov_mm, hu.shape, affine), thickness_mm=thickness_mm)

@@ -146,7 +146,7 @@ def _add_noise(out, hu, body, matrix, rng, protocol) -> None:
     width = water.sum(axis=lateral, keepdims=True).max(axis=posterior, keepdims=True) * spacing[lateral]
     depth = water.sum(axis=posterior, keepdims=True).max(axis=lateral, keepdims=True) * spacing[posterior]
     level = np.exp(0.5 * 0.019 * (np.sqrt(width * depth) - 270.0))
-    level = protocol.noise_hu * np.clip(level, 0.45, 2.6).astype(np.float32)
+    level = np.minimum(protocol.noise_hu * np.clip(level, 0.45, 2.6), 34).astype(np.float32)
     blur = {"soft": 0.2, "medium": 0.12, "sharp": 0.0}[protocol.kernel]
     noise = white(rng, out.shape, blur)
     noise *= level * np.float32(1.5 if protocol.kernel == "sharp" else 1.0)

@@ -155,7 +155,9 @@ def write_report(
 def describe_finding(rng: np.random.Generator, finding: Finding) -> Sentence:
     """A sentence for a finding, present or uncertain as its certainty says."""
     lines = wordings()[finding.name]
-    key = "uncertain" if finding.certainty == "uncertain" else "many" if finding.count > 1 and "many" in lines else "one"
+    key = (
+        "uncertain" if finding.certainty == "uncertain" else "many" if finding.count > 1 and "many" in lines else "one"
+    )
     text, size = _fill(rng, lines[key], finding)
     return Sentence(text, finding.organ, finding.side, finding.name, finding.certainty, size)
 
@@ -202,7 +204,7 @@ def _negatives(rng, organ: str, mine: Sequence[Finding], found: set[str], phase:
             continue
         if kind.name in found:
             sides = {f.side for f in mine if f.name == kind.name}
-            other = {"left": "right", "right": "left"}.get(next(iter(sides)) or "", None) if len(sides) == 1 else None
+            other = {"left": "right", "right": "left"}.get(next(iter(sides)) or "") if len(sides) == 1 else None
             if other and "absent_side" in wordings()[kind.name] and rng.random() < 0.4:
                 out.append(deny(rng, kind.name, other))
         elif rng.random() < (0.3 if mine else 0.22):
@@ -212,13 +214,23 @@ def _negatives(rng, organ: str, mine: Sequence[Finding], found: set[str], phase:
 
 def _background(rng, phase: str, region: str) -> list[Sentence]:
     part, (long, short) = _REGIONS[region], _PHASES[phase]
-    texts = [(f"Technique: CT of the {part} {long}.", f"CT {part}, {short}.", f"Multislice CT of the {part} was performed {long}.")]
+    texts = [
+        (
+            f"Technique: CT of the {part} {long}.",
+            f"CT {part}, {short}.",
+            f"Multislice CT of the {part} was performed {long}.",
+        )
+    ]
     blanks = {"age": int(rng.integers(25, 90)), "month": rng.choice(_MONTHS), "year": int(rng.integers(2012, 2025))}
     out = [Sentence(str(rng.choice(texts[0])), None, None, None, "background", None, "technique")]
     if rng.random() < 0.8:
-        out.append(Sentence(str(rng.choice(_HISTORY)).format(**blanks), None, None, None, "background", None, "history"))
+        out.append(
+            Sentence(str(rng.choice(_HISTORY)).format(**blanks), None, None, None, "background", None, "history")
+        )
     if rng.random() < 0.6:
-        out.append(Sentence(str(rng.choice(_COMPARISON)).format(**blanks), None, None, None, "background", None, "history"))
+        out.append(
+            Sentence(str(rng.choice(_COMPARISON)).format(**blanks), None, None, None, "background", None, "history")
+        )
     return out
 
 
@@ -247,7 +259,11 @@ def _fill(rng, lines: Sequence[str], finding: Finding) -> tuple[str, float | Non
 def _blanks(rng, finding: Finding) -> tuple[dict[str, str], float | None]:
     """Words for the blanks of a finding's sentences, and the size that the text gives, mm."""
     words = {key: str(value) for key, value in finding.attributes.items() if isinstance(value, str)}
-    out = {key: words[key] for key in ("location", "lobe", "severity", "pattern", "density", "level", "type") if key in words}
+    out = {
+        key: words[key]
+        for key in ("location", "lobe", "severity", "pattern", "density", "level", "type")
+        if key in words
+    }
     if finding.side:
         out["side"] = finding.side
     size = None
@@ -279,7 +295,7 @@ def _length(rng, millimetres: float) -> tuple[str, float]:
 
 
 def _article(words: str) -> str:
-    """"a" or "an" by how the first word or number is spoken."""
+    """ "a" or "an" by how the first word or number is spoken."""
     number = re.match(r"\d+", words)
     spoken = number.group() if number else words
     vowel = spoken[0] == "8" or spoken in ("11", "18") if number else spoken[0].lower() in "aeiou"

@@ -6,7 +6,7 @@ import numpy as np
 
 from training.synthetic.body import Trunk
 from training.synthetic.canvas import Canvas
-from training.synthetic.shapes import FAR, capsule
+from training.synthetic.shapes import capsule
 from training.synthetic.spine import IDS, NAMES, Spine
 from training.synthetic.tissue import Tissue
 
@@ -16,7 +16,9 @@ _END = [0.80, 0.80, 0.80, 0.79, 0.775, 0.755, 0.73, 0.67, 0.61, 0.545, 0.40, 0.2
 _TALL = [9, 10, 11.5, 12, 12.5, 13, 13, 12.5, 12, 11.5, 10, 8.5]
 
 
-def paint_bone(canvas: Canvas, box, distance, label: int | None, cortex: float = CORTEX_MM, inside=Tissue.CANCELLOUS_BONE):
+def paint_bone(
+    canvas: Canvas, box, distance, label: int | None, cortex: float = CORTEX_MM, inside=Tissue.CANCELLOUS_BONE
+):
     """Paint a bone: cortical shell of `cortex` mm around cancellous bone."""
     if box is None:
         return None
@@ -47,7 +49,9 @@ def _arch(ax, y, z, i: int, w: float, d: float, h: float, rng):
         reach, low, thick, tall = 27 + j[2], -4 + j[3], 3.2, 9.5
     elif name == "T":
         slope = np.interp(level, [1, 5, 8, 12], [8, 19, 20, 5])
-        tp = capsule(ax, y, z, (10, c + 2, 2), (np.interp(level, [1, 9, 12], [37, 30, 21]) + j[0], c - 15 + j[1], 5), 5, 4.6)
+        tp = capsule(
+            ax, y, z, (10, c + 2, 2), (np.interp(level, [1, 9, 12], [37, 30, 21]) + j[0], c - 15 + j[1], 5), 5, 4.6
+        )
         reach, low, thick, tall = np.interp(level, [1, 6, 12], [30, 26, 22]) + j[2], -slope + j[3], 3.0, 6.0
     else:
         tp = capsule(ax, y, z, (8, c + 6, 0), (24 if level < 7 else 31, c + 3, 0), 5, 4)
@@ -56,7 +60,11 @@ def _arch(ax, y, z, i: int, w: float, d: float, h: float, rng):
     along = np.clip((a - y) / (a - b), 0, 1)
     over = np.maximum(y - a, 0) + np.maximum(b - y, 0)
     zc = along * low - 0.15 * h
-    spinous = np.sqrt(np.maximum(ax - thick * 0.5, 0) ** 2 + np.maximum(np.abs(z - zc) - tall * (0.75 + 0.5 * along), 0) ** 2 + over**2)
+    spinous = np.sqrt(
+        np.maximum(ax - thick * 0.5, 0) ** 2
+        + np.maximum(np.abs(z - zc) - tall * (0.75 + 0.5 * along), 0) ** 2
+        + over**2
+    )
     spinous -= thick * 0.62
     return np.minimum(np.minimum(arch, facet), np.minimum(tp, spinous))
 
@@ -64,11 +72,10 @@ def _arch(ax, y, z, i: int, w: float, d: float, h: float, rng):
 def paint_spine(canvas: Canvas, spine: Spine) -> None:
     """Canal content (label 79), vertebrae L5..C1, discs."""
     _canal(canvas, spine)
-    rng = canvas.rng("vertebrae")
     for i in range(24):
         w, d, h = spine.width[i], spine.depth[i], spine.half_height[i]
         c = np.array([spine.x[i], spine.y[i], spine.z[i]])
-        box = canvas.span(c + [-48, -85, -h - 26], c + [48, d + 3, h + 14], 3)
+        box = canvas.span(c + np.array([-48, -85, -h - 26]), c + np.array([48, d + 3, h + 14]), 3)
         state = canvas.rng(f"vertebra{i}")
         if box is None:
             continue
@@ -85,7 +92,6 @@ def paint_spine(canvas: Canvas, spine: Spine) -> None:
             gap = spine.pitch[i] - spine.half_height[i] - spine.half_height[i + 1]
             disc = np.maximum(radial - 0.5, np.abs(z - h - gap / 2) - gap / 2 - 2.5)
             canvas.paint(box, disc < 0, None, Tissue.DISC)
-    del rng
     for name in NAMES[:-5]:
         i = spine.index(name)
         canvas.plan.landmarks[f"vertebra_{name}"] = np.array([spine.x[i], spine.y[i], spine.z[i]])
@@ -230,8 +236,3 @@ def _sternum(canvas: Canvas, box, flat, ends, trunk: Trunk) -> None:
     canvas.labels[box][place] = 116
     canvas.tissues[box][place] = np.where(d[hit] < 0.72, Tissue.CANCELLOUS_BONE, Tissue.CORTICAL_BONE)
     canvas.free[box][place] = False
-
-
-def far(box) -> np.ndarray:
-    """An array of FAR of a box's shape."""
-    return np.full([s.stop - s.start for s in box], FAR, np.float32)

@@ -12,7 +12,32 @@ IDS = np.arange(27, 51)
 _PITCH = [34, 34.5, 34.5, 33.5, 32, 29, 27.5, 26, 25, 24, 23, 22, 21, 20, 19, 18.5, 18, 17, 16.5, 16, 16, 16, 17, 16]
 _SAGITTAL = [12, 20, 20, 13, 3, -8, -17, -25, -31, -34.5, -35.5, -33, -27, -18, -8, 4, 16, 27, 35, 41, 45, 48, 50, 52]
 _WIDTH = [27, 26, 25, 24, 23, 22, 20.5, 19, 18, 17, 16.5, 16, 15.5, 15, 15, 15, 15.5, 14, 13, 12.5, 12, 12, 11, 10]
-_DEPTH = [18.5, 18.5, 18.5, 18, 17.5, 17, 17, 17, 16.5, 16, 15.5, 14.5, 13.5, 12.5, 11.5, 10.5, 9.5, 9, 8.5, 8.5, 8, 8, 8, 7]
+_DEPTH = [
+    18.5,
+    18.5,
+    18.5,
+    18,
+    17.5,
+    17,
+    17,
+    17,
+    16.5,
+    16,
+    15.5,
+    14.5,
+    13.5,
+    12.5,
+    11.5,
+    10.5,
+    9.5,
+    9,
+    8.5,
+    8.5,
+    8,
+    8,
+    8,
+    7,
+]
 NAMES = [f"L{5 - i}" for i in range(5)] + [f"T{12 - i}" for i in range(12)] + [f"C{7 - i}" for i in range(7)]
 
 
@@ -30,12 +55,10 @@ class Spine:
         self.z = (edges[1:] + edges[:-1]) / 2
         self.pitch = pitch
         sagittal = np.array(_SAGITTAL, float)
-        bend = np.where(self.z > 200, physique.kyphosis, physique.lordosis)
         blend = np.interp(self.z, [150, 260], [0, 1])
         base = np.interp(self.z, [0, 200, 300, 420, 560], [4, -6, -20, -8, 30])
         factor = physique.lordosis * (1 - blend) + physique.kyphosis * blend
         self.y = base + (sagittal - base) * factor
-        del bend
         phase = rng.uniform(0, 2 * np.pi)
         self.x = physique.scoliosis_mm * np.sin(self.z / 480 * 2 * np.pi * rng.uniform(0.5, 1.1) + phase)
         size = physique.vertebra_size

@@ -74,7 +74,11 @@ def paint_heart(med: Mediastinum) -> None:
     med.keep(box, whole - level, 2.2)
     painted = canvas.paint(box, (whole < level) & allowed, 51, Tissue.MYOCARDIUM)
     inside = painted & (whole < level - 2.0)
-    for name, tissue in (("la", Tissue.BLOOD_ARTERIAL), ("ra", Tissue.BLOOD_RIGHT_HEART), ("rv", Tissue.BLOOD_RIGHT_HEART)):
+    for name, tissue in (
+        ("la", Tissue.BLOOD_ARTERIAL),
+        ("ra", Tissue.BLOOD_RIGHT_HEART),
+        ("rv", Tissue.BLOOD_RIGHT_HEART),
+    ):
         canvas.tissues[box][inside & (d[name] < level * 0.5 - parts[name][3])] = tissue
     canvas.tissues[box][inside & (tract < -2.5)] = Tissue.BLOOD_RIGHT_HEART
     lv = d["lv"] - level * 0.5
@@ -83,7 +87,9 @@ def paint_heart(med: Mediastinum) -> None:
     septum[painted & (lv < -parts["lv"][3])] = Tissue.BLOOD_ARTERIAL
     septum[painted & (d["la"] < -3) & (lv > -4)] = Tissue.BLOOD_ARTERIAL
     ear = med.la + s * np.array([-26, 14, 4])
-    abox, a = med.tube([med.la + s * np.array([-18, 6, 2]), ear, ear + s * np.array([-2, 14, -6])], np.array([13, 12, 9]) * s)
+    abox, a = med.tube(
+        [med.la + s * np.array([-18, 6, 2]), ear, ear + s * np.array([-2, 14, -6])], np.array([13, 12, 9]) * s
+    )
     if abox is not None:
         canvas.paint(abox, a < 0, 61, Tissue.BLOOD_ARTERIAL)
     canvas.plan.landmarks["heart"] = c
@@ -100,9 +106,13 @@ def paint_airways(med: Mediastinum) -> None:
     t1 = spine.level("T1")
     top = [spine.pre(0, 24, 560), spine.pre(0, 22, t1 + 40), spine.pre(rng.normal(0, 1.5), 21, t1)]
     line = [*top, (np.array(top[-1]) + carina) / 2 + [1, 2, 0], carina]
-    right, left = carina + [28, -2, -22], carina + [-36, -4, -24]
-    med.hilum = {1: right + [16, 2, -10], 0: left + [-16, 0, -8]}
-    for points, radii in ((line, r), ([carina + [0, 0, 3], right], [r * 0.85, 6.5]), ([carina + [0, 0, 3], left], [r * 0.75, 6])):
+    right, left = carina + np.array([28, -2, -22]), carina + np.array([-36, -4, -24])
+    med.hilum = {1: right + np.array([16, 2, -10]), 0: left + np.array([-16, 0, -8])}
+    for points, radii in (
+        (line, r),
+        ([carina + np.array([0, 0, 3]), right], [r * 0.85, 6.5]),
+        ([carina + np.array([0, 0, 3]), left], [r * 0.75, 6]),
+    ):
         box, d = med.tube(points, radii)
         if box is not None:
             canvas.paint(box, d < 0, 16, Tissue.AIRWAY)
@@ -110,8 +120,13 @@ def paint_airways(med: Mediastinum) -> None:
     dome = float(canvas.plan.landmarks["dome_right"][2])
     junction = np.array(med.at(-24 + rng.normal(0, 3), 0.30, min(dome - 32, spine.level("T11", 0.3))))
     med.junction = junction
-    food = [spine.pre(-1, 9, 560), spine.pre(-2, 9, t1), spine.pre(-7, 9, carina[2] + 20), med.at(-9, 0.13, spine.level("T7"))]
-    food += [med.at(-14, 0.19, spine.level("T9")), junction + [5, -4, 16], junction]
+    food = [
+        spine.pre(-1, 9, 560),
+        spine.pre(-2, 9, t1),
+        spine.pre(-7, 9, carina[2] + 20),
+        med.at(-9, 0.13, spine.level("T7")),
+    ]
+    food += [med.at(-14, 0.19, spine.level("T9")), junction + np.array([5, -4, 16]), junction]
     wide = rng.uniform(5.4, 8.0)
     box, d = med.tube(food, wide)
     if box is not None:
@@ -124,12 +139,12 @@ def paint_airways(med: Mediastinum) -> None:
 def _thyroid(med: Mediastinum, t1: float, rng) -> None:
     canvas, spine = med.canvas, med.spine
     centre = np.array(spine.pre(0, 17, t1 + rng.uniform(10, 24)))
-    box = canvas.span(centre - [36, 26, 40], centre + [36, 26, 40], 2)
+    box = canvas.span(centre - [36, 26, 40], centre + np.array([36, 26, 40]), 2)
     if box is None:
         return
     x, y, z = canvas.xyz(box)
     lobes = ellipsoid(np.abs(x - centre[0]), y, z, (17, centre[1], centre[2]), (9, 11, 23))
-    isthmus = ellipsoid(x, y, z, centre + [0, 11, -10], (16, 4, 8))
+    isthmus = ellipsoid(x, y, z, centre + np.array([0, 11, -10]), (16, 4, 8))
     d = smooth_min(lobes, isthmus, 5) + 0.8 * canvas.noise(5, box)
     allowed = canvas.free[box]
     level = canvas.level("thyroid", d, allowed, canvas.physique.thyroid_ml, 6)
@@ -168,7 +183,7 @@ def paint_lungs(med: Mediastinum) -> None:
     rng = canvas.rng("lungs")
     x, y, z = canvas.xyz(box)
     cav = canvas.field("cav", box)
-    lung = (canvas.field("dia", box) > 1.2) & (cav < -0.8) & (canvas.field("med", box) > 0) & canvas.free[box]
+    lung = (canvas.field("dia", box) > 0.9) & (cav < -0.8) & (canvas.field("med", box) > 0) & canvas.free[box]
     side = x > canvas.field("sx", box) + np.float32(med.heart[0] * 0.25)
     back = float(med.trunk.profile("back", 300))
     deep = float(med.trunk.profile("front", 300)) - back
@@ -204,7 +219,10 @@ def _tree(med: Mediastinum, box) -> None:
             bend = (hilum + goal) / 2 + rng.normal(0, 9, 3)
             goal2 = goal + rng.normal(0, 22, 3)
             air = k % 4 == 3
-            for points, radii in (([hilum, bend, goal], [5.2, 3.0, 1.4]), ([bend, (bend + goal2) / 2 + 3, goal2], [2.8, 2.0, 1.2])):
+            for points, radii in (
+                ([hilum, bend, goal], [5.2, 3.0, 1.4]),
+                ([bend, (bend + goal2) / 2 + 3, goal2], [2.8, 2.0, 1.2]),
+            ):
                 size = np.array(radii) * (0.9 if air else 1.0)
                 vbox, d = canvas.tube(points, size, 1.0, 13)
                 if vbox is None:

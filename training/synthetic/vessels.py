@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.synthetic.limbs import Pelvis
+from training.synthetic.pelvis import Pelvis
 from training.synthetic.thorax import Mediastinum
 from training.synthetic.tissue import Tissue
 
@@ -19,12 +19,20 @@ def paint_chest_vessels(med: Mediastinum) -> None:
     j = rng.normal(0, 2, 12)
     rise = med.at(17 + j[0], 0.58, (med.root[2] + top) / 2)
     arch = [med.at(12 + j[1], 0.52, top - 24), med.at(-2, 0.40, top - 12), med.at(-18, 0.20, top - 14)]
-    down = [spine.pre(-27 + j[2], 2, top - 36), spine.pre(-26 + j[3], -2, spine.level("T6")), spine.pre(-24 + j[4], 1, spine.level("T8"))]
+    down = [
+        spine.pre(-27 + j[2], 2, top - 36),
+        spine.pre(-26 + j[3], -2, spine.level("T6")),
+        spine.pre(-24 + j[4], 1, spine.level("T8")),
+    ]
     sway = 8 * t
     down += [spine.pre(-16 - sway * 0.6 + j[5], 8, spine.level("T10")), spine.pre(-8 + j[6], 12, spine.level("T12"))]
     fork = spine.level("L4", -0.1 + rng.uniform(-0.5, 0.35))
     med.fork = np.array(spine.pre(-3 + j[7], 10, fork))
-    down += [spine.pre(-6 + sway * j[8] / 3, 13, spine.level("L1", -0.2)), spine.pre(-6 + sway * j[9] / 3, 12, spine.level("L3", 0.3)), med.fork]
+    down += [
+        spine.pre(-6 + sway * j[8] / 3, 13, spine.level("L1", -0.2)),
+        spine.pre(-6 + sway * j[9] / 3, 12, spine.level("L3", 0.3)),
+        med.fork,
+    ]
     radii = np.array([14.5, 15.5, 15, 13.8, 13.2, 12.6, 12.2, 12, 11.6, 11, 9.6, 8.8, 8.2]) * a
     med.aorta = [med.root, rise, *arch, *down]
     box, d = med.tube(med.aorta, radii)
@@ -39,8 +47,22 @@ def paint_chest_vessels(med: Mediastinum) -> None:
         (bct, 6.3, 54),
         ([bct[-1], med.at(40, 0.5, t1 - 4), med.at(75, 0.55, t1 - 6), med.at(120, 0.5, t1 - 20)], 4.6, 55),
         ([bct[-1], spine.pre(26, 18, t1 + 6), spine.pre(28, 16, neck), spine.pre(30, 16, 560)], 3.9, 57),
-        ([med.at(-8, 0.38, top - 8), spine.pre(-22, 22, t1), spine.pre(-27, 16, neck), spine.pre(-30, 16, 560)], 3.9, 58),
-        ([med.at(-16, 0.24, top - 8), spine.pre(-26, 12, t2), med.at(-48, 0.5, t1), med.at(-80, 0.55, t1 - 8), med.at(-122, 0.5, t1 - 20)], 5.0, 56),
+        (
+            [med.at(-8, 0.38, top - 8), spine.pre(-22, 22, t1), spine.pre(-27, 16, neck), spine.pre(-30, 16, 560)],
+            3.9,
+            58,
+        ),
+        (
+            [
+                med.at(-16, 0.24, top - 8),
+                spine.pre(-26, 12, t2),
+                med.at(-48, 0.5, t1),
+                med.at(-80, 0.55, t1 - 8),
+                med.at(-122, 0.5, t1 - 20),
+            ],
+            5.0,
+            56,
+        ),
     ]
     for points, radius, label in lines:
         box, d = med.tube(points, radius * a**0.5)
@@ -57,8 +79,13 @@ def _veins(med: Mediastinum, top: float, rng) -> None:
     ra_top = med.ra + np.array([-6, -6, 22 * med.size])
     med.atrium = med.ra
     svc = [meet, (meet + ra_top) / 2 + [2, -4, 0], ra_top]
-    left = [meet + [-2, 0, 2], med.at(-2, 0.76, top + 10), med.at(-26, 0.78, t1 - 24), med.at(-40, 0.66, t1 - 6)]
-    right = [meet + [0, 0, 2], med.at(26, 0.66, t1 - 26), med.at(35, 0.64, t1 - 6)]
+    left = [
+        meet + np.array([-2, 0, 2]),
+        med.at(-2, 0.76, top + 10),
+        med.at(-26, 0.78, t1 - 24),
+        med.at(-40, 0.66, t1 - 6),
+    ]
+    right = [meet + np.array([0, 0, 2]), med.at(26, 0.66, t1 - 26), med.at(35, 0.64, t1 - 6)]
     jug = [(right[-1], 34, 5.5), (left[-1], -34, 5.0)]
     for points, radius, label in ((svc, 11, 62), (left, 6.2, 59), (right, 6.6, 60)):
         box, d = med.tube(points, radius * v)
@@ -100,7 +127,12 @@ def paint_abdominal_vessels(med: Mediastinum, pelvis: Pelvis) -> None:
     v, a = p.vein_calibre, p.aorta_calibre
     merge = np.array(spine.pre(12, 8, spine.level("L5", rng.uniform(0.0, 0.5))))
     dome = float(canvas.plan.landmarks["dome_right"][2])
-    ivc = [merge, spine.pre(18, 12, spine.level("L3")), spine.pre(20, 16, spine.level("L1")), spine.pre(23, 24, spine.level("T12", 0.2))]
+    ivc = [
+        merge,
+        spine.pre(18, 12, spine.level("L3")),
+        spine.pre(20, 16, spine.level("L1")),
+        spine.pre(23, 24, spine.level("T12", 0.2)),
+    ]
     ivc += [med.at(28, 0.25, dome - 36), med.ra + np.array([-8, -14, -24 * med.size])]
     med.ivc = ivc
     box, d = canvas.tube(ivc, np.array([9.2, 9.8, 10.5, 11.5, 12.5, 12.5]) * v, 3)
@@ -109,13 +141,19 @@ def paint_abdominal_vessels(med: Mediastinum, pelvis: Pelvis) -> None:
         canvas.paint(box, (d < 0) & keep, 63, Tissue.BLOOD_VENOUS)
         canvas.reserved[box] |= d < 1
     for side in (0, 1):
-        sign = 1 if side else -1
         w = pelvis.wide
-        brim = [(26, 24, 2), (46, 12, -34), (56, 36, -70), (70, 64, -102), (78, 66, -135), (82, 54, -190), (90, 40, -300)]
+        brim = [
+            (26, 24, 2),
+            (46, 12, -34),
+            (56, 36, -70),
+            (70, 64, -102),
+            (78, 66, -135),
+            (82, 54, -190),
+            (90, 40, -300),
+        ]
         j = rng.normal(0, 2.5, (len(brim), 3)) * [1, 1, 0.5]
         art = [med.fork, *[pelvis.out((q[0] * w, q[1] + 6, q[2]), side) + e for q, e in zip(brim, j, strict=True)]]
         ven = [merge, *[pelvis.out((q[0] * w - 5, q[1] - 8, q[2] - 4), side) + e for q, e in zip(brim, j, strict=True)]]
-        del sign
         cut = pelvis.out((0, 0, -138), side)[2]
         for line, radii, label, tissue in (
             (art, np.array([7.4, 6.8, 6.2, 5.7, 5.4, 5, 4.5, 4]) * a, 66 if side else 65, Tissue.BLOOD_ARTERIAL),
@@ -145,7 +183,7 @@ def paint_branches(med: Mediastinum) -> None:
         lines.append(([start, (np.array(start) + hilum) / 2 + [0, -3, 1], hilum], [3, 2.8, 2.4], Tissue.BLOOD_ARTERIAL))
         vein = spine.pre(20, 9, z + 3) if side else spine.pre(12, 22, z + 4)
         mid = [spine.pre(-6, 23, z + 4)] if side == 0 else []
-        lines.append(([vein, *mid, hilum + [0, 5, 2]], 4.2, Tissue.BLOOD_VENOUS))
+        lines.append(([vein, *mid, hilum + np.array([0, 5, 2])], 4.2, Tissue.BLOOD_VENOUS))
     for points, radii, tissue in lines:
         box, d = canvas.tube(points, radii, 2)
         if box is not None:

@@ -1,16 +1,16 @@
-"""Solid and hollow organs of the upper abdomen: kidneys, adrenals, spleen, stomach, pancreas, gallbladder, liver."""
+"""Solid and hollow organs of the upper abdomen: kidneys, adrenals, spleen, stomach, pancreas, gallbladder."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from training.synthetic.canvas import Canvas
-from training.synthetic.shapes import capsule, ellipsoid, frame, smooth_min
+from training.synthetic.shapes import capsule, ellipsoid, frame
 from training.synthetic.thorax import Mediastinum
 from training.synthetic.tissue import Tissue
 
 
-def _cavity(canvas: Canvas, box, wall: float = 3.0, roof: float = 2.2):
+def cavity(canvas: Canvas, box, wall: float = 3.0, roof: float = 1.8):
     """Where abdominal organs may lie: inside the wall, below the diaphragm, not taken."""
     return (canvas.field("cav", box) < -wall) & (canvas.field("dia", box) < -roof) & canvas.free[box]
 
@@ -26,7 +26,9 @@ def paint_kidneys(med: Mediastinum) -> None:
         z = spine.level("L2", rng.uniform(-0.35, 0.6)) + canvas.plan.courses["shift"][0] - (low - 8 if side else -4)
         x, y = spine.centre(z)
         size = (ml / 160) ** (1 / 3)
-        centre = np.array([x + sign * (68 + 5 * size + fat + rng.normal(0, 3)), y - 9 + rng.normal(0, 5) + 0.5 * fat, z])
+        centre = np.array(
+            [x + sign * (68 + 5 * size + fat + rng.normal(0, 3)), y - 9 + rng.normal(0, 5) + 0.5 * fat, z]
+        )
         lean, pitch = rng.uniform(0.14, 0.38), rng.uniform(0.05, 0.30)
         rows = frame((-sign * lean, -pitch, 1.0), (sign * rng.uniform(0.65, 1.0), rng.uniform(-0.95, -0.35), 0.0))
         _kidney(canvas, centre, rows, size * rng.uniform(0.93, 1.08, 3), side, label, ml)
@@ -52,7 +54,7 @@ def _kidney(canvas: Canvas, centre, rows, size, side: int, label: int, ml: float
     sinus = ellipsoid(a, b, c, (0, -0.40 * sb, 0), (0.52 * sa, 0.48 * sb, 0.42 * sc)) + 2.2 * canvas.noise(5, box)
     hole = np.minimum(notch, sinus)
     parenchyma = np.maximum(body, -hole)
-    allowed = _cavity(canvas, box, 3, 3)
+    allowed = cavity(canvas, box, 3, 3)
     level = canvas.level(f"kidney{label}", parenchyma, allowed, ml, 9)
     painted = canvas.paint(box, (parenchyma < level) & allowed, label, Tissue.KIDNEY_CORTEX)
     depth = -(body - level)
@@ -69,15 +71,14 @@ def _adrenal(med: Mediastinum, side: int, kidney, rows, size: float) -> None:
     canvas, spine = med.canvas, med.spine
     rng = canvas.rng(f"adrenal{side}")
     pole = kidney + rows[0] * (52 * size)
-    sign = 1 if side else -1
     x, y = spine.centre(pole[2])
     depth = np.interp(pole[2], spine.z, spine.depth)
     if side:
         apex = np.array([x + rng.uniform(27, 33), y + depth + rng.uniform(6, 16), pole[2] + rng.uniform(-2, 12)])
-        legs = [apex + [5, -28, -3], apex + [14, -23, -12]]
+        legs = [apex + np.array([5, -28, -3]), apex + np.array([14, -23, -12])]
     else:
         apex = np.array([x - rng.uniform(30, 39), y + depth + rng.uniform(8, 18), pole[2] + rng.uniform(-18, 0)])
-        legs = [apex + [-1, -26, -4], apex + [-15, -21, -8]]
+        legs = [apex + np.array([-1, -26, -4]), apex + np.array([-15, -21, -8])]
     top = apex + np.array([0, -4, 10])
     box = canvas.span(apex - 42, apex + 42, 2)
     if box is None:
@@ -86,9 +87,10 @@ def _adrenal(med: Mediastinum, side: int, kidney, rows, size: float) -> None:
     parts = [capsule(x, y, z, apex, top, 3.2, 2.4)]
     for leg in legs:
         for dz in (0, 8, 15):
-            parts.append(capsule(x, y, z, apex + [0, 0, dz * 0.6 - 4], leg + [0, 0, dz - 6], 3.0, 1.8))
+            parts.append(
+                capsule(x, y, z, apex + np.array([0, 0, dz * 0.6 - 4]), leg + np.array([0, 0, dz - 6]), 3.0, 1.8)
+            )
     d = np.minimum.reduce(parts) + 0.4 * canvas.noise(5, box)
-    del sign
     level = 1.4 * float(np.log(canvas.physique.adrenal_ml / 4.4)) + 1.0
     canvas.paint(box, d < level, 8 if side else 9, Tissue.ADRENAL)
     canvas.reserved[box] |= d < level + 2
@@ -112,14 +114,25 @@ def stomach_course(med: Mediastinum) -> None:
     plan.courses["stomach"] = [np.array([fundus, body, curve_, antrum, pylorus]), np.array([38, 31, 25, 19, 9]) * full]
     h = spine.level("L3", rng.uniform(-0.1, 0.6)) + 0.6 * shift
     d2 = np.array(spine.pre(52, 28, (pz + h) / 2))
-    loop = [pylorus, pylorus + [14, -6, 8], d2 + [3, 8, 18], d2, spine.pre(46, 22, h + 8), spine.pre(20, 31, h), spine.pre(-16, 31, h + 10)]
+    loop = [
+        pylorus,
+        pylorus + np.array([14, -6, 8]),
+        d2 + np.array([3, 8, 18]),
+        d2,
+        spine.pre(46, 22, h + 8),
+        spine.pre(20, 31, h),
+        spine.pre(-16, 31, h + 10),
+    ]
     loop.append(spine.pre(-32, 44, h + 34))
     plan.courses["duodenum"] = [np.array(loop), rng.uniform(10.5, 14.5)]
     head = np.array(spine.pre(27, 34, (pz + h) / 2 + 4))
     neck = np.array(spine.pre(6, 46, pz - 2))
     tail = np.array(trunk.at(-0.66, -0.22, min(spine.level("T12", rng.uniform(-0.5, 0.4)) + shift, left - 62)))
     mid = np.array(spine.pre(-30, 46, pz + 8))
-    plan.courses["pancreas"] = [np.array([head + [0, -3, -16], head, neck, mid, (mid + tail) / 2 + [0, 6, 6], tail]), np.array([11, 14, 9.5, 10.5, 9.5, 7.5])]
+    plan.courses["pancreas"] = [
+        np.array([head + np.array([0, -3, -16]), head, neck, mid, (mid + tail) / 2 + [0, 6, 6], tail]),
+        np.array([11, 14, 9.5, 10.5, 9.5, 7.5]),
+    ]
 
 
 def paint_stomach(med: Mediastinum) -> None:
@@ -129,7 +142,7 @@ def paint_stomach(med: Mediastinum) -> None:
     box, d = canvas.tube(points, radii, 14, 9)
     if box is not None:
         d = d + 2.0 * canvas.noise(2, box) + 1.0 * canvas.noise(4, box)
-        allowed = _cavity(canvas, box) & ~canvas.reserved[box]
+        allowed = cavity(canvas, box) & ~canvas.reserved[box]
         level = canvas.level("stomach", d, allowed, p.stomach_ml, 14)
         painted = canvas.paint(box, (d < level) & allowed, 6, Tissue.STOMACH_WALL)
         lumen = painted & (d < level - (3.5 if p.stomach_ml > 150 else 4.5))
@@ -151,17 +164,22 @@ def paint_pancreas(med: Mediastinum) -> None:
     box, d = canvas.tube(points, radius, 4, 6)
     if box is not None:
         d = d + 1.2 * canvas.noise(4, box)
-        painted = canvas.paint(box, (d < 0) & _cavity(canvas, box, 2, 2), 19, Tissue.BOWEL_WALL)
+        painted = canvas.paint(box, (d < 0) & cavity(canvas, box, 2, 2), 19, Tissue.BOWEL_WALL)
         canvas.tissues[box][painted & (d < -3)] = Tissue.BOWEL_CONTENT
         canvas.tissues[box][painted & (d < -4) & (canvas.noise(3, box) > 1.3)] = Tissue.BOWEL_GAS
         canvas.reserved[box] |= d < 2
     line, radii = canvas.plan.courses["pancreas"]
     neck, mid, tail = line[2], line[3], line[5]
-    porta = np.array(med.trunk.at(0.30, 0.02, neck[2] + 34)) + [0, 8, 6]
+    porta = np.array(med.trunk.at(0.3, 0.02, neck[2] + 34)) + np.array([0, 8, 6])
     canvas.plan.landmarks["porta_hepatis"] = porta
     v = canvas.physique.vein_calibre
-    splenic = [neck + [2, -9, 2], mid + [0, -8, 1], (mid + tail) / 2 + [0, -4, 8], tail + [-8, -8, 8]]
-    portal = [neck + [4, -9, -6], neck + [12, -8, 12], porta + [-6, -2, -6], porta]
+    splenic = [
+        neck + np.array([2, -9, 2]),
+        mid + np.array([0, -8, 1]),
+        (mid + tail) / 2 + [0, -4, 8],
+        tail + np.array([-8, -8, 8]),
+    ]
+    portal = [neck + np.array([4, -9, -6]), neck + np.array([12, -8, 12]), porta + np.array([-6, -2, -6]), porta]
     for course, size in ((portal, [8.6, 9.4, 9.0, 9.0]), (splenic, [6.8, 6.2, 5.8, 5.4])):
         box, d = canvas.tube(course, np.array(size) * v**0.5, 3)
         if box is not None:
@@ -171,7 +189,7 @@ def paint_pancreas(med: Mediastinum) -> None:
     if box is None:
         return
     d = d + 1.2 * canvas.noise(5, box) + 0.6 * canvas.noise(4, box)
-    allowed = _cavity(canvas, box, 2, 2)
+    allowed = cavity(canvas, box, 2, 2)
     level = canvas.level("pancreas", d, allowed, canvas.physique.pancreas_ml, 10)
     canvas.paint(box, (d < level) & allowed, 7, Tissue.PANCREAS)
     canvas.reserved[box] |= d < level + 2
@@ -183,7 +201,7 @@ def paint_spleen(med: Mediastinum) -> None:
     canvas, rng, p = med.canvas, med.canvas.rng("spleen"), med.canvas.physique
     left = float(canvas.plan.landmarks["dome_left"][2])
     size = (p.spleen_ml / 200) ** (1 / 3)
-    centre = np.array(med.trunk.at(-0.70, rng.uniform(-0.85, -0.50), left - 15 - 22 * size + rng.normal(0, 7)))
+    centre = np.array(med.trunk.at(-0.70, rng.uniform(-0.85, -0.50), left - 20 - 23 * size + rng.normal(0, 7)))
     box = canvas.span(centre - 105 * size, centre + 105 * size, 2)
     canvas.plan.landmarks["spleen"] = centre
     if box is None:
@@ -192,9 +210,13 @@ def paint_spleen(med: Mediastinum) -> None:
     rows = frame((-0.15 + rng.normal(0, 0.1), rng.uniform(0.3, 0.9), -0.75), (0.6, 0.8, 0.5))
     d = ellipsoid(x, y, z, centre, np.array([66, 44, 44]) * size, rows)
     thick = rng.uniform(30, 40) * size
-    d = np.maximum(d, -canvas.field("cav", box) - np.float32(thick)) + 2.2 * canvas.noise(1, box) + 1.2 * canvas.noise(5, box)
-    allowed = _cavity(canvas, box, 2.5, 2.0) & ~canvas.reserved[box]
-    level = canvas.level("spleen", d, allowed, p.spleen_ml, 20)
+    d = (
+        np.maximum(d, -canvas.field("cav", box) - np.float32(thick))
+        + 2.2 * canvas.noise(1, box)
+        + 1.2 * canvas.noise(5, box)
+    )
+    allowed = cavity(canvas, box, 2.5, 1.5) & ~canvas.reserved[box]
+    level = canvas.level("spleen", d, allowed, p.spleen_ml, 35)
     canvas.paint(box, (d < level) & allowed, 1, Tissue.SPLEEN)
     canvas.reserved[box] |= d < level + 2
 
@@ -203,7 +225,7 @@ def paint_gallbladder(med: Mediastinum) -> None:
     """Gallbladder (4), on the visceral surface of the right liver lobe."""
     canvas, rng, p = med.canvas, med.canvas.rng("gallbladder"), med.canvas.physique
     porta = canvas.plan.landmarks["porta_hepatis"]
-    neck = porta + [24, 10, -10]
+    neck = porta + np.array([24, 10, -10])
     fundus = np.array(med.trunk.at(0.50 + rng.normal(0, 0.06), 0.66, porta[2] - rng.uniform(30, 52)))
     canvas.plan.courses["gallbladder"] = [neck, fundus]
     r = 11 * (p.gallbladder_ml / 30) ** (1 / 3)
@@ -211,55 +233,7 @@ def paint_gallbladder(med: Mediastinum) -> None:
     canvas.plan.landmarks["gallbladder"] = fundus
     if box is None:
         return
-    allowed = _cavity(canvas, box, 5, 4) & ~canvas.reserved[box]
+    allowed = cavity(canvas, box, 5, 4) & ~canvas.reserved[box]
     level = canvas.level("gallbladder", d, allowed, p.gallbladder_ml, 9)
     canvas.paint(box, (d < level) & allowed, 4, Tissue.BILE)
     canvas.reserved[box] |= d < level + 1.0
-
-
-def paint_liver(med: Mediastinum) -> None:
-    """Liver (5): fills the right upper abdomen under the dome, left lobe across the midline; vessels inside."""
-    canvas, rng, p, trunk = med.canvas, med.canvas.rng("liver"), med.canvas.physique, med.trunk
-    top = float(canvas.plan.landmarks["dome_right"][2])
-    box = canvas.span((-150, -110, top - 265), (175, 180, top + 25), 2)
-    if box is None:
-        return
-    x, y, z = canvas.xyz(box)
-    half = float(trunk.profile("width", top - 60))
-    right = ellipsoid(x, y, z, trunk.at(0.53, 0.04, top - 78), (0.60 * half, 88, 100 + 30 * p.riedel))
-    long = rng.uniform(54, 88) * p.left_lobe
-    left = ellipsoid(x, y, z, trunk.at(-0.02, 0.45, top - 48), (long, 52, 42), frame((1, 0.12, -0.22)))
-    d = smooth_min(right, left, 26)
-    low = np.interp(x / half, [-0.9, -0.4, 0.1, 0.45, 0.8, 1.0], [-58, -70, -90, -122, -152, -170]) - 30 * p.riedel * np.clip(x / half - 0.5, 0, 1)
-    tilt = np.float32(rng.uniform(-0.45, -0.05))
-    visceral = (top + low + tilt * (y - 40) - z) * np.float32(0.85)
-    d = np.maximum(d, visceral.astype(np.float32)) + 2.5 * canvas.noise(0, box) + 1.2 * canvas.noise(5, box)
-    porta = canvas.plan.landmarks["porta_hepatis"]
-    hilum = ellipsoid(x, y, z, porta + [-16, -6, -10], (26, 24, 17))
-    spine_x, spine_y = canvas.field("sx", box), canvas.field("sy", box)
-    column = np.hypot(x - spine_x, (y - spine_y)) - 34
-    low_gb = canvas.plan.courses["gallbladder"]
-    fossa = capsule(x, y, z, low_gb[0] - [0, 0, 24], low_gb[1] - [0, 0, 30], 15, 19)
-    pylorus = canvas.plan.courses["stomach"][0][-1]
-    bulb = np.minimum(capsule(x, y, z, porta, pylorus, 19), capsule(x, y, z, pylorus, pylorus + [10, 8, -60], 24, 34))
-    d = np.maximum(d, np.maximum(np.maximum(-hilum, -column), np.maximum(-fossa, -bulb)))
-    allowed = _cavity(canvas, box, 2.5, 1.8) & ~canvas.reserved[box] & (x > -0.86 * half)
-    level = canvas.level("liver", d, allowed, p.liver_ml, 45)
-    painted = canvas.paint(box, (d < level) & allowed, 5, Tissue.LIVER)
-    del painted
-    canvas.reserved[box] |= d < level + 1.5
-    _liver_vessels(med, porta, top)
-
-
-def _liver_vessels(med: Mediastinum, porta, top: float) -> None:
-    canvas, trunk, rng = med.canvas, med.trunk, med.canvas.rng("liver vessels")
-    ivc = np.array(med.at(28, 0.25, top - 34))
-    goals = [trunk.at(0.78, -0.1, top - 85), trunk.at(0.45, 0.3, top - 70), trunk.at(0.0, 0.5, top - 62)]
-    lines = [([ivc, (ivc + np.array(g)) / 2 + rng.normal(0, 5, 3) + [0, 0, 8], g], [5, 3.6, 1.5]) for g in goals]
-    ends = [trunk.at(0.78, 0.2, top - 110), trunk.at(0.7, -0.4, top - 95), trunk.at(0.5, 0.5, top - 95), trunk.at(-0.1, 0.5, top - 75)]
-    lines += [([porta, (porta + np.array(g)) / 2 + rng.normal(0, 5, 3), g], [5.5, 3.6, 1.5]) for g in ends]
-    for points, radii in lines:
-        box, d = canvas.tube(points, radii, 1, 10)
-        if box is not None:
-            inside = (canvas.labels[box] == 5) & (d < 0)
-            canvas.tissues[box][inside] = Tissue.LIVER_VESSEL

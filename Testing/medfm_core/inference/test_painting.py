@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -30,7 +32,10 @@ def smooth_probabilities(shape, classes, seed):
 
 
 @given(
-    shape=st.tuples(*[st.integers(4, 14)] * 3), scale=st.tuples(*[st.floats(0.4, 3.5)] * 3), seed=st.integers(0, 99), cuts=st.integers(1, 4)
+    shape=st.tuples(*[st.integers(4, 14)] * 3),
+    scale=st.tuples(*[st.floats(0.4, 3.5)] * 3),
+    seed=st.integers(0, 99),
+    cuts=st.integers(1, 4),
 )
 @settings(max_examples=40, deadline=None)
 def test_painting_by_slabs_equals_the_full_tensor(shape, scale, seed, cuts):
@@ -40,7 +45,7 @@ def test_painting_by_slabs_equals_the_full_tensor(shape, scale, seed, cuts):
     canvas = np.full([len(p) for p in positions], 99, np.uint8)
     painter = LabelPainter(canvas, positions, ids, rows_at_once=3)
     bounds = np.unique(np.linspace(0, shape[0], cuts + 1).astype(int))
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, stop in pairwise(bounds):
         painter.add(Slab(int(first), probabilities[:, first:stop]), last=stop == shape[0])
     want, ranked = reference(probabilities, positions, ids)
     clear = ranked[-1] - ranked[-2] > 1e-4

@@ -39,7 +39,9 @@ def test_a_patch_is_a_function_of_its_key(case):
 
 
 def test_labels_stay_on_their_tissue_under_any_deformation(case):
-    plan = replace(SegmentationAugmentation(), contrast=STILL.contrast, noise_hu=(0, 0), blur_probability=0, thick_probability=0)
+    plan = replace(
+        SegmentationAugmentation(), contrast=STILL.contrast, noise_hu=(0, 0), blur_probability=0, thick_probability=0
+    )
     for key in range(12):
         hu, classes = sample_patch(case, (32, 32, 32), 3.0, plan, (key,))
         for label, low, high in ((1, -20, 130), (2, 60, 290)):

@@ -30,7 +30,9 @@ def test_ignored_voxels_change_nothing():
 def test_a_small_net_learns_what_intensity_alone_cannot_tell():
     """Two boxes of one brightness, told apart by their side: a threshold must lose."""
     torch.manual_seed(0)
-    net = OrganSegmenter(SegmenterConfig(in_channels=1, out_channels=3, edge_channels=4, channels=(8, 16), blocks=(1, 1)))
+    net = OrganSegmenter(
+        SegmenterConfig(in_channels=1, out_channels=3, edge_channels=4, channels=(8, 16), blocks=(1, 1))
+    )
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
 
     def sample(seed):

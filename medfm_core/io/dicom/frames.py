@@ -169,27 +169,26 @@ def _classic(item: Item, name: str) -> Frame:
 def _enhanced(item: Item, name: str) -> list[Frame]:
     """Read the functional groups: what all images share, and what each has of its own."""
     header = item.header
-    groups = list(header.get("PerFrameFunctionalGroupsSequence"))
-    shared = (header.get("SharedFunctionalGroupsSequence") or [None])[0]
+    groups = tags.entries(header, "PerFrameFunctionalGroupsSequence", name)
+    shared = tags.entries(header, "SharedFunctionalGroupsSequence", name)[:1]
     count = frame_count(header)
     if len(groups) != count:
         raise InputError(f"{name} has {count} images and places for {len(groups)}", "export the series again")
-    found = []
+    frames = []
     for index, own in enumerate(groups):
         where = f"image {index + 1} of {name}"
 
-        def part(sequence: str, own: Any = own) -> Any:
-            for group in (own, shared):
-                entries = group.get(sequence) if group is not None else None
-                if entries:
-                    return entries[0]
+        def part(sequence: str, own: Any = own, where: str = where) -> Any:
+            for group in (own, *shared):
+                if found := tags.entries(group, sequence, where):
+                    return found[0]
             return {}
 
         plane, measures = part("PlaneOrientationSequence"), part("PixelMeasuresSequence")
         scale, content = part("PixelValueTransformationSequence"), part("FrameContentSequence")
         echo = tags.text(part("MREchoSequence"), "EffectiveEchoTime")
         kind = tags.words(part("CTImageFrameTypeSequence") or part("MRImageFrameTypeSequence"), "FrameType")
-        found.append(
+        frames.append(
             Frame(
                 path=item.path,
                 index=index,
@@ -208,7 +207,7 @@ def _enhanced(item: Item, name: str) -> list[Frame]:
                 image_type=kind or tags.words(header, "ImageType"),
             )
         )  # fmt: skip
-    return found
+    return frames
 
 
 def _check_grey(header: Any, name: str) -> None:

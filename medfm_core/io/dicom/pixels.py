@@ -29,6 +29,7 @@ class _Padding:
     ignored: set[float] = field(default_factory=set)
 
 
+@quiet()
 def decode_stack(frames: tuple[Frame, ...], stack: Stack, modality: str, name: str) -> Decoded:
     """Read the pixels of every slice.
 
@@ -92,8 +93,7 @@ def _decode(dataset: Any, frame: Frame) -> np.ndarray:
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", {}):
         _assume_syntax(dataset)
     try:
-        with quiet():
-            pixels = pixel_array(dataset, index=frame.index or 0)
+        pixels = pixel_array(dataset, index=frame.index or 0)
     except Exception as error:  # decoders of many packages raise many kinds
         raise _undecodable(dataset, frame, error) from error
     if pixels.shape != frame.size:
@@ -113,12 +113,14 @@ def _assume_syntax(dataset: Any) -> None:
 
 
 def _undecodable(dataset: Any, frame: Frame, error: Exception) -> InputError | ResourceError:
-    syntax = getattr(dataset.file_meta, "TransferSyntaxUID", None)
-    known = getattr(syntax, "name", "an unknown transfer syntax")
+    from pydicom.uid import UID
+
+    syntax = UID(tags.meta_text(dataset, "TransferSyntaxUID"))
+    known = syntax.name if syntax.is_transfer_syntax else "an unknown transfer syntax"
     if not any(tag in dataset for tag in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         return InputError(f"{frame.where} has no pixel data", "copy or export the series again")
     lacking = "missing dependencies" in str(error) or ("required" in str(error) and isinstance(error, ImportError))
-    if lacking and getattr(syntax, "is_compressed", False):
+    if lacking and syntax.is_transfer_syntax and syntax.is_compressed:
         return ResourceError(
             f"the images are compressed ({known}) and no decoder for it is installed",
             "install one: pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg",

@@ -12,12 +12,13 @@ from medfm_core.errors import InputError
 from medfm_core.io.dicom import tags
 from medfm_core.io.dicom.frames import frame_count
 from medfm_core.io.dicom.pixels import decode_stack
-from medfm_core.io.dicom.scan import Scan, files_below, given_files, is_directory_record, read_dataset, scan
+from medfm_core.io.dicom.scan import Scan, files_below, given_files, is_directory_record, quiet, read_dataset, scan
 from medfm_core.io.dicom.series import Series, SeriesInfo, choose, describe_source, group_series
 from medfm_core.io.dicom.stack import build_stack
 from medfm_core.io.header import Header, Opened, checked_grid, grid_warnings
 
 
+@quiet()
 def open_dicom(paths: Sequence[Path], series: str | None = None) -> Opened:
     """Find the series that is meant and place its images.
 
@@ -33,16 +34,22 @@ def open_dicom(paths: Sequence[Path], series: str | None = None) -> Opened:
     source = describe_source(paths)
     found, only = _find(paths)
     if not found.items:
-        raise InputError(f"{source} holds no DICOM images", "give a DICOM series, or a NIfTI, NRRD or MHA file")
+        damaged = f" but {found.damaged} damaged DICOM files" if found.damaged else ""
+        raise InputError(
+            f"{source} holds no readable DICOM images{damaged}", "give a DICOM series, or a NIfTI, NRRD or MHA file"
+        )
     every = group_series(found.items, source)
     if only is not None:
         every = [one for one in every if any(item.path == only for item in one.items)]
+        if not every:
+            raise InputError(f"{source} is a damaged DICOM file", "copy or export it again")
     chosen = choose(every, series, source)
     if chosen.error is not None:
         raise chosen.error
     return _opened(chosen, found)
 
 
+@quiet()
 def list_series(folder: str | Path) -> list[SeriesInfo]:
     """List the series in and below a folder.
 

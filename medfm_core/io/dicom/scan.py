@@ -13,7 +13,7 @@ from typing import Any
 
 from medfm_core.errors import InputError
 from medfm_core.io.detect import looks_like_bare_dicom
-from medfm_core.io.dicom.tags import HEADER_TAGS
+from medfm_core.io.dicom.tags import HEADER_TAGS, meta_text
 from medfm_core.io.header import read_error, regular_file
 
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"  # DICOMDIR
@@ -46,8 +46,8 @@ def scan(paths: Sequence[Path]) -> Scan:
             ignored += not path.name.startswith(".")
             continue
         header = read_dataset(path, force=kind == "bare", stop_before_pixels=True, specific_tags=list(HEADER_TAGS))
-        if header is None:
-            damaged += 1
+        if header is None or not ("SeriesInstanceUID" in header or "Rows" in header):
+            damaged += header is None or not is_directory_record(header)
         elif not is_directory_record(header):
             items.append(Item(path, header))
     return Scan(tuple(items), ignored, damaged)
@@ -74,24 +74,25 @@ def files_below(folder: Path) -> list[Path]:
 
 def is_directory_record(header: Any) -> bool:
     """Whether a dataset is a DICOMDIR, the table of contents of a medium."""
-    meta = getattr(header, "file_meta", None)
-    return str(getattr(meta, "MediaStorageSOPClassUID", "")) == _DIRECTORY_CLASS
+    return meta_text(header, "MediaStorageSOPClassUID") == _DIRECTORY_CLASS
 
 
 def read_dataset(path: Path, **options: Any) -> Any | None:
-    """Read a DICOM file by pydicom, None if it is damaged; nothing of its content is logged."""
+    """Read a DICOM file by pydicom, None if it is damaged."""
     import pydicom
 
-    with quiet():
-        try:
-            return pydicom.dcmread(path, **options)
-        except Exception:  # pydicom raises many kinds on damaged files
-            return None
+    try:
+        return pydicom.dcmread(path, **options)
+    except Exception:  # pydicom raises many kinds on damaged files
+        return None
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's warnings, which quote values of the file, out of logs and off the terminal."""
+    """Keep pydicom's warnings, which quote values of the file, out of logs and off the terminal.
+
+    pydicom converts a value when it is first asked for, so all that touches a dataset runs within this.
+    """
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -195,8 +195,7 @@ def _problem(items: list[Item], info: SeriesInfo) -> str:
 
 
 def _sop_class(header: Any) -> str:
-    meta = getattr(header, "file_meta", None)
-    return tags.text(header, "SOPClassUID") or str(getattr(meta, "MediaStorageSOPClassUID", ""))
+    return tags.text(header, "SOPClassUID") or tags.meta_text(header, "MediaStorageSOPClassUID")
 
 
 def _thickness(header: Any) -> float | None:

@@ -83,14 +83,37 @@ def raw(dataset: Any, keyword: str, where: str) -> Any:
         raise _damaged(where, keyword) from error
 
 
+def entries(dataset: Any, keyword: str, where: str) -> list[Any]:
+    """Read the datasets of a sequence, none if it is missing.
+
+    Raises:
+        GeometryError: the sequence is damaged.
+    """
+    found = raw(dataset, keyword, where)
+    try:
+        return list(found or [])
+    except Exception as error:  # items are parsed when they are asked for
+        raise _damaged(where, keyword) from error
+
+
 def text(dataset: Any, keyword: str) -> str:
-    """Read a short text, "" if missing or damaged; control characters become spaces."""
+    """Read a short text, "" if missing or damaged.
+
+    What holds control characters is damaged: where the length of a value is wrong, it runs on into the next tags.
+    """
     try:
         value = dataset.get(keyword)
     except Exception:  # a description that cannot be read is as good as none
         return ""
     joined = "\\".join(str(part) for part in value) if _is_many(value) else str("" if value is None else value)
-    return " ".join("".join(c if c.isprintable() else " " for c in joined).split())[:64]
+    joined = joined.strip(" \0")
+    return joined[:64] if joined.isprintable() else ""
+
+
+def meta_text(dataset: Any, keyword: str) -> str:
+    """Read a short text of the file's meta information, "" if missing or damaged."""
+    meta = getattr(dataset, "file_meta", None)
+    return "" if meta is None else text(meta, keyword)
 
 
 def words(dataset: Any, keyword: str) -> tuple[str, ...]:

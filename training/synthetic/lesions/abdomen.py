@@ -29,7 +29,11 @@ def gallbladder_wall_thickening(scene: Scene, organ: str) -> list[Finding]:
     scene.paint(region.box, wall * (1 - inner), scene.hu("BOWEL_WALL") + scene.uniform(-5, 15), lumps=4)
     lesion = scene.mark(region.box, wall * (1 - inner))
     scene.labels[region.box][(wall >= 0.5) & ~region.mask] = 4
-    return [Finding("gallbladder_wall_thickening", organ, None, round(thick, 1), 1, "present", (lesion,))] if lesion else []
+    return (
+        [Finding("gallbladder_wall_thickening", organ, None, round(thick, 1), 1, "present", (lesion,))]
+        if lesion
+        else []
+    )
 
 
 def absent_gallbladder(scene: Scene, organ: str) -> list[Finding]:
@@ -89,7 +93,9 @@ def pancreatic_duct_dilatation(scene: Scene, organ: str) -> list[Finding]:
         weight *= np.isin(scene.labels[box], (7,))
         scene.paint(box, weight, 10, lumps=1)
         lesion = scene.mark(box, weight * 0.9, Material.FLUID, lesion) or lesion
-    return [Finding("pancreatic_duct_dilatation", organ, None, round(width, 1), 1, "present", (lesion,))] if lesion else []
+    return (
+        [Finding("pancreatic_duct_dilatation", organ, None, round(width, 1), 1, "present", (lesion,))] if lesion else []
+    )
 
 
 def hydronephrosis(scene: Scene, organ: str) -> list[Finding]:
@@ -161,7 +167,9 @@ def ascites(scene: Scene, organ: str) -> list[Finding]:
     spine = scene.around(tuple(range(27, 36)))
     cavity = tissue_is(tissues, Tissue.FAT_VISCERAL) & (labels == 0)
     if spine is not None:  # not the retroperitoneum
-        front = (np.arange(box[1].start, box[1].stop) > spine[1].stop - 0.25 * (spine[1].stop - spine[1].start))[None, :, None]
+        front = (np.arange(box[1].start, box[1].stop) > spine[1].stop - 0.25 * (spine[1].stop - spine[1].start))[
+            None, :, None
+        ]
         cavity &= front | (ndimage.minimum_filter(np.isin(labels, (20, 1, 5)) * 1, 1) > 0) | _lateral(scene, box, 75)
     lungs = scene.around((10, 11, 12, 13, 14))
     solid, gut = np.isin(labels, (1, 5)), np.isin(labels, (18, 19, 20, 6))

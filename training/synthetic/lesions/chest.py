@@ -28,7 +28,9 @@ def _nodules(scene: Scene, name: str, organ: str, low: float, high: float, count
     if region is None:
         return []
     depth = scene.depth(region)
-    kinds = ["solid", "solid", "solid", "ground-glass", "part-solid", "calcified"] if name == "lung_nodule" else ["solid"]
+    kinds = (
+        ["solid", "solid", "solid", "ground-glass", "part-solid", "calcified"] if name == "lung_nodule" else ["solid"]
+    )
     density = str(scene.rng.choice(kinds))
     spiculated = density != "calcified" and scene.uniform(0, 1) < (0.6 if name == "lung_mass" else 0.25)
     placed, sizes = [], []
@@ -37,7 +39,9 @@ def _nodules(scene: Scene, name: str, organ: str, low: float, high: float, count
         centre = scene.spot(region, min(size / 2, 0.8 * float(depth.max())), depth)
         if centre is None:
             break
-        box, weight = scene.blob(centre, size / 2 * np.exp(scene.rng.normal(0, 0.1, 3)), rough=0.3 if spiculated else 0.1)
+        box, weight = scene.blob(
+            centre, size / 2 * np.exp(scene.rng.normal(0, 0.1, 3)), rough=0.3 if spiculated else 0.1
+        )
         weight *= np.isin(scene.labels[box], (_NAMES[organ],))
         lesion = scene.mark(box, weight, Material.OPACITY if density == "ground-glass" else Material.SOLID)
         if not lesion:
@@ -86,7 +90,9 @@ def ground_glass(scene: Scene, organ: str) -> list[Finding]:
     return _opacity(scene, "ground_glass_opacity", organ, scene.uniform(-680, -520), (0.1, 0.6), 0.85, Material.OPACITY)
 
 
-def _opacity(scene: Scene, name: str, organ: str, value: float, share: tuple, strength: float, material) -> list[Finding]:
+def _opacity(
+    scene: Scene, name: str, organ: str, value: float, share: tuple, strength: float, material
+) -> list[Finding]:
     lobe = _NAMES[organ]
     region = _air(scene, lobe)
     if region is None:
@@ -230,7 +236,7 @@ def pleural_effusion(scene: Scene, organ: str) -> list[Finding]:
     severity = "small" if volume < 250 else "moderate" if volume < 650 else "large"
     words = {"severity": severity, "volume_ml": round(volume), "blood": blood}
     certainty = "uncertain" if volume < 110 and scene.uniform(0, 1) < 0.4 else "present"
-    return [Finding("pleural_effusion", organ, _side(organ), round(thick, 1), 1, certainty, (lesion,), words)]
+    return [Finding("pleural_effusion", organ, _side(organ), round(float(thick), 1), 1, certainty, (lesion,), words)]
 
 
 def pneumothorax(scene: Scene, organ: str) -> list[Finding]:

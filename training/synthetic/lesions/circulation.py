@@ -42,7 +42,9 @@ def pericardial_effusion(scene: Scene, organ: str) -> list[Finding]:
     labels[weight >= 0.5] = 0
     scene.paint(region.box, weight, scene.uniform(4, 24), lumps=2)
     severity = "small" if thick < 11 else "moderate" if thick < 19 else "large"
-    return [Finding("pericardial_effusion", organ, None, round(thick, 1), 1, "present", (lesion,), {"severity": severity})]
+    return [
+        Finding("pericardial_effusion", organ, None, round(thick, 1), 1, "present", (lesion,), {"severity": severity})
+    ]
 
 
 def coronary_calcification(scene: Scene, organ: str) -> list[Finding]:
@@ -55,7 +57,11 @@ def coronary_calcification(scene: Scene, organ: str) -> list[Finding]:
     points = np.argwhere(surface)
     low, high = points.min(axis=0), points.max(axis=0)
     part = (points - low) / np.maximum(high - low, 1)
-    courses = [(0.42, 0.95, 0.86, 0.30, 0.95, 0.40), (0.72, 0.85, 0.80, 0.80, 0.70, 0.35), (0.25, 0.45, 0.80, 0.12, 0.35, 0.55)]
+    courses = [
+        (0.42, 0.95, 0.86, 0.30, 0.95, 0.40),
+        (0.72, 0.85, 0.80, 0.80, 0.70, 0.35),
+        (0.25, 0.45, 0.80, 0.12, 0.35, 0.55),
+    ]
     lesion, count = None, 0
     for course in courses[: grade + 1]:
         for t in np.sort(scene.rng.uniform(0, 1, int(scene.rng.integers(2, 5 + 3 * grade)))):
@@ -181,7 +187,9 @@ def aortic_dissection(scene: Scene, organ: str) -> list[Finding]:
     lesion = scene.mark(region.box, np.maximum(false, flap * 0.6))
     if not lesion:
         return []
-    drop = {"arterial": scene.uniform(50, 160), "ctpa": scene.uniform(40, 110)}.get(scene.contrast.phase, scene.uniform(-10, 20))
+    drop = {"arterial": scene.uniform(50, 160), "ctpa": scene.uniform(40, 110)}.get(
+        scene.contrast.phase, scene.uniform(-10, 20)
+    )
     scene.paint(region.box, false, scene.hu("BLOOD_ARTERIAL") - drop, lumps=6)
     scene.paint(region.box, 0.75 * flap, 55, lumps=2)
     words = {"type": "Stanford type A" if full else "Stanford type B"}

@@ -27,7 +27,7 @@ def _enlarged(name: str, least_ml: float):
         if volume < least_ml:
             return []
         words = {"severity": "marked" if volume > 1.6 * least_ml else "mild", "volume_ml": round(volume)}
-        return [Finding(name, organ, None, round(length, 1), 1, "present", (), words)]
+        return [Finding(name, organ, None, round(float(length), 1), 1, "present", (), words)]
 
     place.__doc__ = f"Report {name} where the organ holds at least {least_ml:.0f} mL."
     return place
@@ -93,5 +93,3 @@ def fecal_loading(scene: Scene, organ: str) -> list[Finding]:
     if stool.mean() < 0.02 or stool.sum() < 0.3 * region.mask.sum():
         return []
     return [Finding("fecal_loading", organ, None, None, 1, "present")]
-
-

@@ -194,7 +194,9 @@ def _grow(scene: Scene, region: Region, centre, size: float, look: Focal, organ:
     if not lesion:
         return 0, 0.0
     inside = weight >= 0.5
-    scene.labels[box][inside] = dict(look.relabel).get(organ, organ_ids(organ)[0] if look.outward > 0 else 0) or labels[inside]
+    scene.labels[box][inside] = (
+        dict(look.relabel).get(organ, organ_ids(organ)[0] if look.outward > 0 else 0) or labels[inside]
+    )
     scene.paint(box, weight, look.hu(scene), lumps=look.lumps)
     if look.rim is not None and size > 12:
         core = scene.blob(centre, radii * 0.72, rough=look.rough)

@@ -22,7 +22,16 @@ LOBE_ORGANS = {
     13: "lung_middle_lobe_right",
     14: "lung_lower_lobe_right",
 }
-_LEVELS = ("S1", "L5", "L4", "L3", "L2", "L1", *(f"T{n}" for n in range(12, 0, -1)), *(f"C{n}" for n in range(7, 0, -1)))
+_LEVELS = (
+    "S1",
+    "L5",
+    "L4",
+    "L3",
+    "L2",
+    "L1",
+    *(f"T{n}" for n in range(12, 0, -1)),
+    *(f"C{n}" for n in range(7, 0, -1)),
+)
 _IDS = {
     "spleen": (1,), "kidney_right": (2,), "kidney_left": (3,), "gallbladder": (4,), "liver": (5,), "stomach": (6,),
     "pancreas": (7,), "adrenal_gland_right": (8,), "adrenal_gland_left": (9,), "esophagus": (15,), "trachea": (16,),

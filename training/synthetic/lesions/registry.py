@@ -62,7 +62,7 @@ def _kinds() -> tuple[Kind, ...]:
         Kind("pancreatic_atrophy", ("pancreas",), 0.06, diffuse.pancreatic_atrophy, {"pancreas_ml": (24, 38)},
              excludes=("pancreatic_mass",)),
         Kind("small_bowel_obstruction", ("small_bowel",), 0.04, abdomen.small_bowel_obstruction,
-             {"small_bowel_ml": (1500, 2600)}),
+             {"small_bowel_ml": (1500, 2600), "small_bowel_calibre": (1.6, 2.2)}),
         Kind("fecal_loading", ("colon",), 0.05, diffuse.fecal_loading, {"colon_stool": (0.92, 1.0), "colon_gas": (0.05, 0.2)}),
         Kind("pneumothorax", _LUNG_SIDES, 0.03, chest.pneumothorax, excludes=("pleural_effusion",)),
         Kind("pericardial_effusion", ("heart",), 0.06, circulation.pericardial_effusion),
@@ -103,22 +103,22 @@ def _kinds() -> tuple[Kind, ...]:
         _focal("splenic_granuloma", ("spleen",), 0.04), _focal("pancreatic_mass", ("pancreas",), 0.05),
         _focal("pancreatic_cyst", ("pancreas",), 0.04), _focal("adrenal_nodule", _ADRENALS, 0.07, 0.15),
         _focal("thyroid_nodule", ("thyroid_gland",), 0.07), _focal("gallstones", ("gallbladder",), 0.1),
-        _focal("bladder_stone", ("urinary_bladder",), 0.03), _focal("prostate_calcification", ("prostate",), 0.05),
+        _focal("bladder_stone", ("urinary_bladder",), 0.03), _focal("prostate_calcification", ("prostate",), 0.05, physique={"sex": "male"}),
         _focal("sclerotic_bone_metastasis", _BONES, 0.05, excludes=("lytic_bone_metastasis",)),
         _focal("lytic_bone_metastasis", _BONES, 0.04),
     ]  # fmt: skip
     return tuple(table)
 
 
-def _focal(name: str, organs: tuple[str, ...], prevalence: float, both: float = 0.0, excludes: tuple[str, ...] = ()) -> Kind:
+def _focal(name: str, organs: tuple[str, ...], prevalence: float, both: float = 0.0, **more) -> Kind:
     def place(scene: Scene, organ: str) -> list[Finding]:
         return place_focal(scene, name, organ)
 
-    return Kind(name, organs, prevalence, place, both=both, excludes=excludes)
+    return Kind(name, organs, prevalence, place, both=both, **more)
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _kinds()})
-NORMAL_LIMITS = {  # a patient without the finding does not look as if there were one
+NORMAL_LIMITS: dict[str, tuple[float, float]] = {  # a patient without the finding does not look as if there were one
     "liver_ml": (1000, 1850), "spleen_ml": (90, 330), "heart_ml": (400, 780), "prostate_ml": (15, 36),
     "pancreas_ml": (48, 125), "small_bowel_ml": (280, 950), "colon_stool": (0.0, 0.85),
 }  # fmt: skip
@@ -167,9 +167,11 @@ def physique_for(rng: np.random.Generator, kinds: Sequence[Kind], drawn: Mapping
     """
     out: dict[str, object] = {}
     for name, (low, high) in NORMAL_LIMITS.items():
-        out[name] = float(np.clip(drawn[name], low, high))
+        out[name] = float(np.clip(float(drawn[name]), low, high))
     for kind in kinds:
         for name, wanted in kind.physique.items():
+            if name not in drawn:
+                continue
             out[name] = wanted if isinstance(wanted, str) else float(rng.uniform(*wanted))
     return out
 

@@ -39,7 +39,12 @@ def vertebral_compression_fracture(scene: Scene, organ: str) -> list[Finding]:
         scene.tissues[region.box][sunk >= 0.5] = Tissue.DISC
         name = level_name(number)
         grade = "mild" if loss < 0.28 else "moderate" if loss < 0.42 else "severe"
-        words = {"location": f"{name} vertebral body", "level": name, "severity": grade, "loss_percent": round(100 * loss)}
+        words = {
+            "location": f"{name} vertebral body",
+            "level": name,
+            "severity": grade,
+            "loss_percent": round(100 * loss),
+        }
         certainty = "uncertain" if grade == "mild" and scene.uniform(0, 1) < 0.3 else "present"
         found.append(
             Finding("vertebral_compression_fracture", f"vertebrae_{name}", None, None, 1, certainty, (lesion,), words)

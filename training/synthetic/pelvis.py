@@ -1,11 +1,10 @@
-"""Pelvis, sacrum and femurs; clavicles, scapulae and humeri."""
+"""Hip bones, sacrum and femurs."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from training.synthetic.body import Trunk
 from training.synthetic.canvas import Canvas
 from training.synthetic.shapes import capsule, ellipsoid, polygon_distance, smooth_min
 from training.synthetic.skeleton import paint_bone
@@ -13,12 +12,38 @@ from training.synthetic.spine import Spine
 from training.synthetic.tissue import Tissue
 
 _OUTLINE = [  # ilium seen from the side: y, z, x
-    (-74, -8, 46), (-66, 12, 51), (-40, 29, 72), (-8, 38, 106), (34, 28, 130), (64, -4, 127), (61, -18, 123), (50, -42, 110),
-    (46, -62, 99), (38, -84, 88), (8, -98, 80), (-18, -88, 74), (-25, -70, 68), (-36, -60, 60), (-60, -50, 50), (-72, -32, 46),
+    (-74, -8, 46),
+    (-66, 12, 51),
+    (-40, 29, 72),
+    (-8, 38, 106),
+    (34, 28, 130),
+    (64, -4, 127),
+    (61, -18, 123),
+    (50, -42, 110),
+    (46, -62, 99),
+    (38, -84, 88),
+    (8, -98, 80),
+    (-18, -88, 74),
+    (-25, -70, 68),
+    (-36, -60, 60),
+    (-60, -50, 50),
+    (-72, -32, 46),
 ]
 _SURFACE = [  # points on the wing's mid-surface: y, z, x; flat behind, steep in the middle, flat in front
-    (-58, -14, 54), (-40, -14, 59), (-20, -14, 73), (0, -14, 100), (20, -14, 119), (45, -14, 124), (-40, -35, 60),
-    (-12, -35, 78), (10, -35, 103), (30, -35, 115), (10, 15, 116), (-20, 15, 84), (0, -60, 83), (25, -60, 94),
+    (-58, -14, 54),
+    (-40, -14, 59),
+    (-20, -14, 73),
+    (0, -14, 100),
+    (20, -14, 119),
+    (45, -14, 124),
+    (-40, -35, 60),
+    (-12, -35, 78),
+    (10, -35, 103),
+    (30, -35, 115),
+    (10, 15, 116),
+    (-20, 15, 84),
+    (0, -60, 83),
+    (25, -60, 94),
 ]
 _STEP = 2.0
 
@@ -43,7 +68,7 @@ class Pelvis:
         surface = np.where(zz > 0, surface * (1 + (flare - 1) * np.clip(zz / 40, 0, 1)), surface)
         gy, gz = np.gradient(surface, _STEP)
         inside = polygon_distance(yy, zz, out[:, :2])
-        rim = np.exp(-((inside + 4) / 5.0) ** 2)
+        rim = np.exp(-(((inside + 4) / 5.0) ** 2))
         thick = 7.5 + 6.5 * rim + 17 * np.exp(-(((yy - 8) / 34) ** 2 + ((zz + 88) / 34) ** 2))
         thick += 15 * np.exp(-(((yy + 36) / 26) ** 2 + ((zz + 22) / 26) ** 2))
         self.tables = [surface, 1 / np.sqrt(1 + gy**2 + gz**2), inside, thick / 2]
@@ -77,7 +102,8 @@ class Pelvis:
         """Distance beside the wing's mid-surface (positive lateral), outline distance and half thickness."""
         at = [((y - self.origin[0]) / _STEP).ravel(), ((z - self.origin[1]) / _STEP).ravel()]
         s, n, inside, half = (
-            ndimage.map_coordinates(t.astype(np.float32), at, order=1, mode="nearest").reshape(x.shape) for t in self.tables
+            ndimage.map_coordinates(t.astype(np.float32), at, order=1, mode="nearest").reshape(x.shape)
+            for t in self.tables
         )
         return (x - s) * n, inside, half
 
@@ -112,7 +138,7 @@ def _hip(canvas: Canvas, p: Pelvis, side: int) -> None:
     pubis = capsule(x, y, z, (72 * w, 30, -96), (18, 62, -108), 10, 8.5)
     body = ellipsoid(x, y, z, (13, 62, -116), (11, 11, 21))
     lower = capsule(x, y, z, (12, 58, -132), (40, 24, -152), 6.5, 7)
-    lower = np.minimum(lower, capsule(x, y, z, (40, 24, -152), p.tuber + [-2, 8, 0], 7, 11))
+    lower = np.minimum(lower, capsule(x, y, z, (40, 24, -152), p.tuber + np.array([-2, 8, 0]), 7, 11))
     ischium = capsule(x, y, z, (80 * w, -20, -112), p.tuber, 15, 16)
     spine_ = capsule(x, y, z, (76 * w, -28, -104), (62 * w, -44, -108), 9, 4)
     bone = smooth_min(smooth_min(wing, cup, 8), smooth_min(pubis, body, 6), 8)
@@ -153,11 +179,14 @@ def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
     rng = canvas.rng("sacrum")
     y0 = float(spine.centre(0)[1])
     bow = rng.uniform(0.75, 1.2)
-    line = np.array([(0, y0, 0), (0, y0 - 16, -24), (0, -40, -46), (0, -58, -68), (0, -66, -88), (0, -65, -106), (0, -56, -121)], float)
+    line = np.array(
+        [(0, y0, 0), (0, y0 - 16, -24), (0, -40, -46), (0, -58, -68), (0, -66, -88), (0, -65, -106), (0, -56, -121)],
+        float,
+    )
     line[2:6, 1] -= 22 * (bow - 1)
-    half = np.array([50, 58, 54, 40, 27, 12, 6]) * p.wide
+    half = np.array([55, 59, 54, 40, 27, 12, 6]) * p.wide
     thick = np.array([17, 16, 14, 11, 8.5, 6, 5])
-    box = canvas.span(line.min(0) - [64, 34, 10], line.max(0) + [64, 22, 6], 3)
+    box = canvas.span(line.min(0) - [64, 34, 10], line.max(0) + np.array([64, 22, 6]), 3)
     if box is None:
         return
     x, y, z = canvas.xyz(box)
@@ -171,7 +200,7 @@ def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
         n = (y - a[1]) * -e[2] + (z - a[2]) * e[1]
         tc = np.clip(t, 0, 1)
         w, d = half[i] + tc * (half[i + 1] - half[i]), thick[i] + tc * (thick[i + 1] - thick[i])
-        lateral = 1 - (0.5 if i == 0 else 0.3) * np.clip((ax - 16) / 34, 0, 1)
+        lateral = 1 - (0.4 if i == 0 else 0.3) * np.clip((ax - 16) / 34, 0, 1)
         shift = (11 if i == 0 else 6) * np.clip(ax / 40, 0, 1) ** 2 * (i < 3)
         q = (np.abs(ax / w) ** 3 + np.abs((n + shift) / (d * lateral)) ** 2.5) ** np.float32(1 / 2.7)
         part = np.maximum((q - 1) * d * 0.9, (np.abs(t - 0.5) - 0.5) * np.linalg.norm(b - a))
@@ -186,84 +215,3 @@ def _sacrum(canvas: Canvas, spine: Spine, p: Pelvis) -> None:
     paint_bone(canvas, box, best, 25)
     canvas.paint(box, (canal < 0) & (z > -45) & (z < 6), None, Tissue.CSF)
     canvas.plan.landmarks["sacrum"] = line[2]
-
-
-def _triangle(x, y, z, a, b, c):
-    """Distance to a triangle with corners a, b, c."""
-    a, b, c = (np.asarray(v, float) for v in (a, b, c))
-    n = np.cross(b - a, c - a)
-    n /= np.linalg.norm(n)
-    off = (x - a[0]) * n[0] + (y - a[1]) * n[1] + (z - a[2]) * n[2]
-    over = np.full(x.shape, -1e9, np.float32)
-    for p, q in ((a, b), (b, c), (c, a)):
-        m = np.cross(q - p, n)
-        m /= np.linalg.norm(m)
-        over = np.maximum(over, (x - p[0]) * m[0] + (y - p[1]) * m[1] + (z - p[2]) * m[2])
-    return np.sqrt(off**2 + np.maximum(over, 0) ** 2).astype(np.float32)
-
-
-def paint_shoulders(canvas: Canvas, spine: Spine, trunk: Trunk, cage) -> None:
-    """Clavicles (73/74), scapulae (71/72), humeri (69/70)."""
-    arms = canvas.physique.arms
-    joint = canvas.plan.courses["shoulder"]
-    st = cage.sternum[0]
-    for side in (0, 1):
-        rng = canvas.rng(f"shoulder{side}")
-        sign = 1.0 if side else -1.0
-        f = np.array([sign, 1, 1])
-        g = np.asarray(joint[0]) + rng.normal(0, 4, 3) + [0, 0, 2]
-        yf = float(trunk.profile("front", st)) + 5
-        acromion = g + [-2, -14, 26]
-        clav = [(18, yf, st - 3), (55, yf + 6, st + 8), (0.65 * g[0] + 15, (yf + g[1]) / 2 - 4, st + 22), acromion - [4, -6, 0]]
-        box, d = canvas.tube(np.array(clav) * f, [8.5, 6, 6, 6], 2, 10)
-        if box is not None:
-            paint_bone(canvas, box, d, 74 if side else 73)
-        _humerus(canvas, g, joint, f, 70 if side else 69, arms)
-        _scapula(canvas, trunk, spine, g, acromion, f, 72 if side else 71, arms, rng)
-
-
-def _humerus(canvas, g, joint, f, label, arms) -> None:
-    head = g + [8, 6, 0]
-    box, d = canvas.tube(np.array([head, head + [0, 0, 1]]) * f, [22, 22], 2)
-    if box is not None:
-        paint_bone(canvas, box, d, label, 1.8)
-    if arms == "absent":
-        return
-    tip = np.asarray(joint[1])
-    start = head + (tip - head) / np.linalg.norm(tip - head) * 10
-    box, d = canvas.tube(np.array([start, (start + tip) / 2, tip]) * f, [16, 12, 12], 2, 20)
-    if box is not None:
-        paint_bone(canvas, box, d, label, 3.5, Tissue.MARROW_FAT)
-    if arms == "down":
-        box, d = canvas.tube(np.array([joint[1] - [0, 0, 14], joint[2]]) * f, [12, 9], 2, 25)
-        if box is not None:
-            paint_bone(canvas, box, d, None, 3.0, Tissue.MARROW_FAT)
-
-
-def _scapula(canvas, trunk, spine, g, acromion, f, label, arms, rng) -> None:
-    def wall(x, z, off):
-        half = trunk.profile("width", z)
-        back, front = trunk.profile("back", z), trunk.profile("front", z)
-        u = min(abs(x) / half, 0.93)
-        return np.array([x, (back + front) / 2 - (front - back) / 2 * (1 - u**2.4) ** (1 / 2.4) - off, z])
-
-    out = 24 if arms == "up" else 0
-    med_top = wall(66 + out * 0.5, spine.level("T2", 0.1), 20)
-    low = wall(92 + out * 1.6, spine.level("T7", -0.2) + out * 0.3, 20)
-    mid = wall(68 + out, spine.level("T4"), 20)
-    glenoid = g + [-20, -4, -2]
-    neck = glenoid + [-12, -6, -4]
-    pts = np.array([med_top, low, mid, glenoid, acromion]) * f
-    box = canvas.box(pts, 16)
-    if box is None:
-        return
-    x, y, z = canvas.xyz(box)
-    x = x * np.float32(f[0])
-    plate = np.minimum(_triangle(x, y, z, med_top, mid, neck), _triangle(x, y, z, mid, low, neck)) - 3.6
-    border = np.minimum(capsule(x, y, z, low, neck, 6.5, 8), capsule(x, y, z, med_top, mid, 3.8))
-    socket = ellipsoid(x, y, z, glenoid - [3, 2, 0], (8, 14, 18))
-    ridge = capsule(x, y, z, (med_top + mid) / 2 + [4, -6, 0], acromion + [-14, -8, -4], 4, 6)
-    acro = capsule(x, y, z, acromion + [-14, -8, -4], acromion + [2, 6, 0], 6.5, 7)
-    hook = capsule(x, y, z, glenoid + [-8, 6, 14], glenoid + [-6, 34, 12], 5.5, 5)
-    bone = np.minimum(np.minimum(plate, border), np.minimum(np.minimum(ridge, acro), np.minimum(socket, hook)))
-    paint_bone(canvas, box, bone, label, 1.8)
