@@ -16,6 +16,8 @@ import numpy as np
 
 _BLOCK = 16  # target positions that share one small weight matrix
 _SLAB_BYTES = 8 << 20  # source turned into float32 at a time
+_PRODUCT = 1 << 17  # multiplications handed to BLAS at a time: few enough that it starts no threads, which stall when
+# the cores are busy and gain nothing on products so narrow
 _STRAY = 1e-3  # source voxels that an axis may stray over its whole length and still count as aligned
 ANTIALIAS_ABOVE = 1.5  # source voxels per target voxel above which averaging replaces picking
 
@@ -165,9 +167,12 @@ def _in_plane(source: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
         narrow = np.empty((*part.shape[:2], columns.targets), dtype=np.float32)
         flat, flat_narrow = part.reshape(-1, columns.sources), narrow.reshape(-1, columns.targets)
         for targets, sources, weights in columns.blocks:
-            flat_narrow[:, targets] = flat[:, sources] @ weights.T
+            height = max(1, _PRODUCT // weights.size)
+            for at in range(0, len(flat), height):
+                piece = slice(at, at + height)
+                np.matmul(flat[piece, sources], weights.T, out=flat_narrow[piece, targets])
         for targets, sources, weights in rows.blocks:
-            np.matmul(weights, narrow[:, sources], out=out[first : first + slab, targets])
+            _multiply(weights, narrow[:, sources], out[first : first + slab, targets])
     return out
 
 
@@ -176,8 +181,15 @@ def _along_slow(source: np.ndarray, taps: Taps) -> np.ndarray:
     out = np.empty((taps.targets, *source.shape[1:]), dtype=np.float32)
     for targets, sources, weights in taps.blocks:
         part = np.ascontiguousarray(source[sources], dtype=np.float32)
-        np.matmul(weights, part.reshape(len(part), -1), out=out[targets].reshape(targets.stop - targets.start, -1))
+        _multiply(weights, part.reshape(len(part), -1), out[targets].reshape(len(weights), -1))
     return out
+
+
+def _multiply(weights: np.ndarray, source: np.ndarray, out: np.ndarray) -> None:
+    """Put `weights @ source` into `out`, some columns at a time."""
+    width = max(1, _PRODUCT // weights.size)
+    for at in range(0, source.shape[-1], width):
+        np.matmul(weights, source[..., at : at + width], out=out[..., at : at + width])
 
 
 def _slowest_first(array: np.ndarray) -> tuple[int, ...]:

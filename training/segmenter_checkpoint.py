@@ -69,10 +69,16 @@ def load_state(
                 f"{path} does not fit this architecture", "choose the recipe it was made with"
             ) from problem
     if optimiser is not None:
+        parameters = list(net.parameters())
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             if name.startswith("optimiser."):
                 _, index, key = name.split(".", 2)
-                state.setdefault(int(index), {})[key] = value
+                state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], value)
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(json.loads(metadata["step"]))
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """Give a moment the memory layout of its parameter: the fused optimiser walks both in memory order."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value

@@ -22,6 +22,7 @@ from medfm_core.progress import SILENT, Progress
 from training.data.labelled_case import LabelledCase
 from training.data.segmentation_augmentation import sample_patch
 from training.objectives.segmentation import segmentation_loss
+from training.precision import can_trust_bf16
 from training.segmenter_checkpoint import load_state, save_state
 from training.segmenter_recipe import Phase, SegmenterRecipe
 
@@ -110,6 +111,7 @@ class SegmenterTraining:
         self.ema = copy.deepcopy(self.net).requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), weight_decay=recipe.weight_decay, fused=True)
         self.step = 0
+        self._bf16: dict[tuple[int, ...], bool] = {}
         self._state = folder / "state.safetensors"
         if self._state.exists():
             self.step = load_state(self._state, self.net, self.ema, self.optimiser, recipe.digest)
@@ -152,8 +154,16 @@ class SegmenterTraining:
         offset = np.random.default_rng((self.recipe.seed, self.step, 2)).integers(0, 2, 2)
         weights = torch.ones(self.recipe.model.out_channels)
         weights[0] = self.recipe.background_weight
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = segmentation_loss(self.net, batch.image, batch.classes, (int(offset[0]), int(offset[1])), weights)
+
+        def compute() -> Tensor:
+            corner = (int(offset[0]), int(offset[1]))
+            return segmentation_loss(self.net, batch.image, batch.classes, corner, weights)
+
+        shape = tuple(batch.image.shape)
+        if shape not in self._bf16:
+            self._bf16[shape] = can_trust_bf16(self.net, compute)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._bf16[shape]):
+            loss = compute()
         self.optimiser.zero_grad()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.grad_clip)
@@ -161,4 +171,4 @@ class SegmenterTraining:
         decay = min(self.recipe.ema, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.parameters()), list(self.net.parameters()), 1 - decay)
-        return float(loss), float(norm)
+        return float(loss.detach()), float(norm)

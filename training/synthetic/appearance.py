@@ -28,14 +28,15 @@ _POOLS = (  # organ id, tissue, the pool whose value it takes instead
     (81, "MUSCLE", "MUSCLE_BACK"),
 )
 _TEXTURE = {  # HU of: fine grain, 7 mm lumps, 28 mm drift, streaks along the body
-    "FAT_SUBCUTANEOUS": (3, 2, 3, 5), "FAT_VISCERAL": (4, 6, 4, 5), "MUSCLE": (3, 2, 4, 9), "CORTICAL_BONE": (60, 70, 50, 0),
-    "CANCELLOUS_BONE": (26, 30, 25, 14), "CARTILAGE": (6, 14, 8, 0), "DISC": (4, 6, 3, 0), "LUNG": (10, 11, 14, 0),
-    "AIRWAY_WALL": (40, 20, 0, 0), "LIVER": (3, 3, 3, 0), "SPLEEN": (3, 3, 2, 0), "KIDNEY_CORTEX": (5, 6, 3, 0),
-    "KIDNEY_MEDULLA": (5, 10, 3, 0), "PANCREAS": (7, 9, 4, 0), "MYOCARDIUM": (3, 4, 5, 0), "BLOOD_RIGHT_HEART": (2, 8, 12, 0),
-    "BLOOD_VENOUS": (2, 4, 6, 0), "STOOL": (30, 55, 25, 0), "BOWEL_CONTENT": (4, 8, 10, 0), "STOMACH_CONTENT": (8, 12, 12, 0),
+    "FAT_SUBCUTANEOUS": (3, 2, 3, 5), "FAT_VISCERAL": (4, 6, 4, 5), "MUSCLE": (3, 2, 4, 9),
+    "CORTICAL_BONE": (60, 70, 50, 0), "CANCELLOUS_BONE": (26, 30, 25, 14), "CARTILAGE": (6, 14, 8, 0),
+    "DISC": (4, 6, 3, 0), "LUNG": (10, 11, 14, 0), "AIRWAY_WALL": (40, 20, 0, 0), "LIVER": (3, 3, 3, 0),
+    "SPLEEN": (3, 3, 2, 0), "KIDNEY_CORTEX": (5, 6, 3, 0), "KIDNEY_MEDULLA": (5, 10, 3, 0), "PANCREAS": (7, 9, 4, 0),
+    "MYOCARDIUM": (3, 4, 5, 0), "BLOOD_RIGHT_HEART": (2, 8, 12, 0), "BLOOD_VENOUS": (2, 4, 6, 0),
+    "STOOL": (30, 55, 25, 0), "BOWEL_CONTENT": (4, 8, 10, 0), "STOMACH_CONTENT": (8, 12, 12, 0),
     "BOWEL_WALL": (5, 7, 4, 0), "STOMACH_WALL": (5, 7, 4, 0), "THYROID": (8, 10, 5, 0), "PROSTATE": (4, 6, 4, 0),
-    "UTERUS": (4, 8, 6, 0), "BREAST": (8, 20, 20, 10), "MARROW_FAT": (15, 20, 25, 0), "SVC": (5, 25, 40, 0), "SKIN": (8, 8, 0, 0),
-    "URINE": (1, 1, 1, 0), "BILE": (1, 1, 1, 0), "MUSCLE_BACK": (3, 3, 6, 14),
+    "UTERUS": (4, 8, 6, 0), "BREAST": (8, 20, 20, 10), "MARROW_FAT": (15, 20, 25, 0), "SVC": (5, 25, 40, 0),
+    "SKIN": (8, 8, 0, 0), "URINE": (1, 1, 1, 0), "BILE": (1, 1, 1, 0), "MUSCLE_BACK": (3, 3, 6, 14),
 }  # fmt: skip
 
 

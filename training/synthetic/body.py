@@ -188,7 +188,7 @@ def fill_body(canvas: Canvas) -> None:
     canvas.free |= skin < 0
     canvas.tissues[(skin < 0) & (skin > -max(1.8, 0.5 * canvas.spacing.min()))] = Tissue.SKIN
     if "breast" in canvas.plan.fields:
-        gland = canvas.field("breast", whole) + 14 + 7 * canvas.field("noise4", whole)
+        gland = canvas.field("breast", whole) + 18 + 9 * canvas.field("noise4", whole)
         canvas.tissues[(gland < 0) & (skin < -6)] = Tissue.BREAST
     lean = canvas.field("lean", whole)
     muscle = (lean < 0) & (skin < -2)

@@ -20,8 +20,8 @@ DEFAULT_HU = (40.0, 8.0)
 
 _PLAIN = {
     "AIR_OUTSIDE": (-1000, 2), "SKIN": (5, 15), "FAT_SUBCUTANEOUS": (-106, 5), "FAT_VISCERAL": (-98, 7),
-    "MUSCLE": (53, 6), "CORTICAL_BONE": (620, 110), "CANCELLOUS_BONE": (165, 55), "CARTILAGE": (98, 14),
-    "DISC": (72, 10), "LUNG": (-862, 28), "AIRWAY": (-1000, 4), "AIRWAY_WALL": (-120, 60), "LUNG_VESSEL": (42, 5),
+    "MUSCLE": (53, 6), "CORTICAL_BONE": (620, 110), "CANCELLOUS_BONE": (165, 55), "CARTILAGE": (110, 16),
+    "DISC": (72, 10), "LUNG": (-884, 26), "AIRWAY": (-1000, 4), "AIRWAY_WALL": (-120, 60), "LUNG_VESSEL": (42, 5),
     "BLOOD_ARTERIAL": (42, 5), "BLOOD_VENOUS": (42, 5), "BLOOD_PORTAL": (42, 5), "BLOOD_PULMONARY": (42, 5),
     "BLOOD_RIGHT_HEART": (42, 5), "MYOCARDIUM": (44, 4), "LIVER": (57, 7), "LIVER_VESSEL": (42, 5), "SPLEEN": (48, 5),
     "KIDNEY_CORTEX": (32, 4), "KIDNEY_MEDULLA": (30, 4), "URINE": (7, 5), "PANCREAS": (37, 8), "ADRENAL": (28, 8),
@@ -38,15 +38,15 @@ _BLOOD = (  # enhancement of the blood pools: mean and deviation per phase
     ("BLOOD_VENOUS", {"arterial": (35, 25), "portal_venous": (95, 22), "delayed": (58, 14), "ctpa": (15, 10)}),
     ("BLOOD_PORTAL", {"arterial": (75, 50), "portal_venous": (132, 24), "delayed": (64, 14), "ctpa": (8, 6)}),
     ("LIVER_VESSEL", {"arterial": (25, 20), "portal_venous": (118, 24), "delayed": (60, 14), "ctpa": (6, 5)}),
-    ("SVC", {"arterial": (420, 300), "portal_venous": (105, 22), "delayed": (60, 14), "ctpa": (900, 420)}),
+    ("SVC", {"arterial": (520, 380), "portal_venous": (105, 22), "delayed": (60, 14), "ctpa": (900, 420)}),
     ("PULMONARY_VEIN", {"arterial": (270, 60), "portal_venous": (108, 20), "delayed": (60, 14), "ctpa": (280, 90)}),
 )
 
 _ORGANS = (
     ("LIVER", {"arterial": (14, 8), "portal_venous": (54, 11), "delayed": (36, 8), "ctpa": (3, 2)}),
     ("SPLEEN", {"arterial": (102, 28), "portal_venous": (76, 13), "delayed": (46, 8), "ctpa": (25, 15)}),
-    ("KIDNEY_CORTEX", {"arterial": (150, 35), "portal_venous": (150, 25), "delayed": (85, 18), "ctpa": (70, 35)}),
-    ("KIDNEY_MEDULLA", {"arterial": (38, 20), "portal_venous": (118, 26), "delayed": (88, 18), "ctpa": (10, 8)}),
+    ("KIDNEY_CORTEX", {"arterial": (162, 42), "portal_venous": (150, 25), "delayed": (85, 18), "ctpa": (70, 35)}),
+    ("KIDNEY_MEDULLA", {"arterial": (52, 30), "portal_venous": (118, 26), "delayed": (88, 18), "ctpa": (10, 8)}),
     ("PANCREAS", {"arterial": (66, 15), "portal_venous": (52, 11), "delayed": (30, 7), "ctpa": (15, 8)}),
     ("ADRENAL", {"arterial": (48, 14), "portal_venous": (44, 10), "delayed": (25, 7), "ctpa": (12, 6)}),
     ("MYOCARDIUM", {"arterial": (60, 15), "portal_venous": (58, 12), "delayed": (40, 8), "ctpa": (45, 18)}),
@@ -116,7 +116,7 @@ def draw_contrast(rng: np.random.Generator, phase: str) -> Contrast:
     _share_blood(plain)
     age = float(np.clip(rng.normal(0.5, 0.22), 0, 1))  # fatty muscle, pancreas and marrow come with it
     plain["MUSCLE"] -= 14 * age * rng.random()
-    plain["MUSCLE_BACK"] = plain["MUSCLE"] - 34 * age * rng.random()
+    plain["MUSCLE_BACK"] = plain["MUSCLE"] - 4 - 46 * age * rng.random()
     plain["PANCREAS"] -= 45 * max(age - 0.4, 0)
     plain["CANCELLOUS_BONE"] -= 70 * (age - 0.5)
     strength, common = float(np.clip(rng.normal(1, 0.14), 0.6, 1.4)), rng.normal()

@@ -99,7 +99,8 @@ def synthesize_patient(
     report = write_report(seed, found, _organs(maps[0]), phase=phase, region=region)
     parameters = {
         "seed": seed, "region": region, "physique": asdict(anatomy.physique), "protocol": asdict(protocol),
-        "hu": {name: round(value, 1) for name, value in contrast.shifted(scene.shifts).hu.items()}, "oral": contrast.oral,
+        "hu": {name: round(value, 1) for name, value in contrast.shifted(scene.shifts).hu.items()},
+        "oral": contrast.oral,
     }  # fmt: skip
     volumes = [Volume(m, affine, Kind.LABEL) for m in maps]
     return VirtualPatient(Volume(image, affine, Kind.IMAGE, "CT"), *volumes, tuple(found), report, phase, parameters)

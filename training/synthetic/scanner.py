@@ -140,7 +140,7 @@ def _in_plane(matrix: np.ndarray, width: float) -> tuple:
 
 def _add_noise(out, hu, body, matrix, rng, protocol) -> None:
     """Noise grows with what the beam crosses, is streaky across wide bone, and is correlated by the kernel."""
-    lateral, posterior, axial = (axis_towards(matrix, letter)[0] for letter in "RPS")
+    lateral, posterior = (axis_towards(matrix, letter)[0] for letter in "RP")
     spacing = tuple(np.linalg.norm(matrix[:3, :3], axis=0))
     water = np.clip(hu * np.float32(0.001) + 1, 0, 2.2)  # relative attenuation
     width = water.sum(axis=lateral, keepdims=True).max(axis=posterior, keepdims=True) * spacing[lateral]

@@ -77,9 +77,9 @@ def _scapula(canvas, trunk, spine, g, acromion, f, label, arms, rng) -> None:
         return np.array([x, (back + front) / 2 - (front - back) / 2 * (1 - u**2.4) ** (1 / 2.4) - off, z])
 
     out = 24 if arms == "up" else 0
-    med_top = wall(66 + out * 0.5, spine.level("T2", 0.1), 20)
-    low = wall(92 + out * 1.6, spine.level("T7", -0.2) + out * 0.3, 20)
-    mid = wall(68 + out, spine.level("T4"), 20)
+    med_top = wall(66 + out * 0.5, spine.level("T2", 0.1), 16)
+    low = wall(92 + out * 1.2, spine.level("T7", -0.2) + out * 0.3, 14)
+    mid = wall(68 + out, spine.level("T4"), 15)
     glenoid = g + np.array([-20, -4, -2])
     neck = glenoid + np.array([-12, -6, -4])
     pts = np.array([med_top, low, mid, glenoid, acromion]) * f

@@ -70,6 +70,8 @@ def paint_heart(med: Mediastinum) -> None:
     whole = smooth_min(smooth_min(d["lv"], d["rv"], 8), smooth_min(d["ra"], d["la"], 8), 9)
     whole = smooth_min(whole, tract, 8) + 0.8 * canvas.noise(4, box)
     allowed = (canvas.field("dia", box) > 2) & (canvas.field("cav", box) < -4) & canvas.free[box]
+    depth = np.interp(med.heart[2], med.spine.z, med.spine.depth)
+    allowed &= y > canvas.field("sy", box) + np.float32(depth + 15)  # room for the descending aorta and the oesophagus
     level = canvas.level("heart", whole, allowed, canvas.physique.heart_ml, 9)
     med.keep(box, whole - level, 2.2)
     painted = canvas.paint(box, (whole < level) & allowed, 51, Tissue.MYOCARDIUM)

@@ -24,13 +24,12 @@ def paint_chest_vessels(med: Mediastinum) -> None:
         spine.pre(-26 + j[3], -2, spine.level("T6")),
         spine.pre(-24 + j[4], 1, spine.level("T8")),
     ]
-    sway = 8 * t
-    down += [spine.pre(-16 - sway * 0.6 + j[5], 8, spine.level("T10")), spine.pre(-8 + j[6], 12, spine.level("T12"))]
+    down += [spine.pre(-16 - 4.8 * t + j[5], 8, spine.level("T10")), spine.pre(-8 + j[6], 12, spine.level("T12"))]
     fork = spine.level("L4", -0.1 + rng.uniform(-0.5, 0.35))
     med.fork = np.array(spine.pre(-3 + j[7], 10, fork))
     down += [
-        spine.pre(-6 + sway * j[8] / 3, 13, spine.level("L1", -0.2)),
-        spine.pre(-6 + sway * j[9] / 3, 12, spine.level("L3", 0.3)),
+        spine.pre(-6 + 2.7 * t * j[8], 13, spine.level("L1", -0.2)),
+        spine.pre(-6 + 2.7 * t * j[9], 12, spine.level("L3", 0.3)),
         med.fork,
     ]
     radii = np.array([14.5, 15.5, 15, 13.8, 13.2, 12.6, 12.2, 12, 11.6, 11, 9.6, 8.8, 8.2]) * a

@@ -1,4 +1,4 @@
-"""Abdominal changes that are no round lesions: gallbladder, bile ducts, pancreas duct, kidneys, bladder, peritoneum, gut."""
+"""Abdominal changes that are no round lesions: biliary tree, pancreatic duct, kidneys, bladder, peritoneum, gut."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def _nodules(scene: Scene, name: str, organ: str, low: float, high: float, count
         if centre is None:
             break
         box, weight = scene.blob(
-            centre, size / 2 * np.exp(scene.rng.normal(0, 0.1, 3)), rough=0.3 if spiculated else 0.1
+            centre, size / 2 * np.exp(scene.rng.normal(0, 0.1, 3)), rough=0.16 if spiculated else 0.08
         )
-        weight *= np.isin(scene.labels[box], (_NAMES[organ],))
+        weight *= np.isin(scene.labels[box], LUNGS[_side(organ)])
         lesion = scene.mark(box, weight, Material.OPACITY if density == "ground-glass" else Material.SOLID)
         if not lesion:
             continue

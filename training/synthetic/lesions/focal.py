@@ -63,6 +63,13 @@ def relative(tissue: str, **differences: tuple[float, float]) -> Callable[[Scene
     return value
 
 
+def _pooling(scene: Scene) -> float:
+    """Blood that fills a haemangioma from its rim: as dense as the vessels."""
+    if scene.contrast.phase == "arterial":
+        return scene.hu("BLOOD_ARTERIAL") * scene.uniform(0.55, 0.8)
+    return scene.hu("BLOOD_VENOUS")
+
+
 _FLUID = by_phase(plain=(-2, 14))
 _BONE = (Tissue.CANCELLOUS_BONE, Tissue.CORTICAL_BONE, Tissue.MARROW_FAT)
 FOCAL = {
@@ -87,13 +94,14 @@ FOCAL = {
     "hepatic_hemangioma": Focal(
         (8, 55), relative("LIVER", plain=(-24, -12), arterial=(-35, -20), portal_venous=(-25, -5), delayed=(8, 24)),
         lumps=6, rough=0.1,
-        rim=lambda s: s.hu("BLOOD_ARTERIAL") * s.uniform(0.55, 0.8) if s.contrast.phase == "arterial" else s.hu("BLOOD_VENOUS"),
+        rim=_pooling,
     ),
     "splenic_lesion": Focal(
         (8, 50), relative("SPLEEN", plain=(-34, -16), arterial=(-80, -40), portal_venous=(-75, -38)), (1, 3), 3, 0.08
     ),
     "pancreatic_mass": Focal(
-        (18, 55), relative("PANCREAS", plain=(-8, -2), arterial=(-58, -35), portal_venous=(-48, -26), delayed=(-22, -8)),
+        (18, 55),
+        relative("PANCREAS", plain=(-8, -2), arterial=(-58, -35), portal_venous=(-48, -26), delayed=(-22, -8)),
         lumps=6, rough=0.14, outward=0.35,
     ),
     "pancreatic_cyst": Focal((8, 40), _FLUID, (1, 2), 1, 0.05, 0.3, material=Material.FLUID),
@@ -102,7 +110,8 @@ FOCAL = {
         lumps=3, rough=0.06, outward=0.7,
     ),
     "thyroid_nodule": Focal(
-        (8, 32), relative("THYROID", plain=(-60, -30), arterial=(-110, -60), portal_venous=(-90, -50)), (1, 2), 8, outward=0.2
+        (8, 32), relative("THYROID", plain=(-60, -30), arterial=(-110, -60), portal_venous=(-90, -50)), (1, 2), 8,
+        outward=0.2,
     ),
     "kidney_stone": Focal(
         (2.5, 14), by_phase(plain=(450, 1300)), (1, 3), 30, 0.1,
