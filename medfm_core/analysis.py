@@ -52,7 +52,6 @@ class Analysis:
         options: what was asked for.
         created: when the run began, ISO 8601 with zone.
         card: the organ segmenter's card.
-        memory: the tile and the peak planned from the header.
         image: the scan as read, in HU, NaN and all.
         voxels_sha256: of the voxels as stored, before any offset: first index fastest, little-endian.
         cautions: doubts about the input and the result.
@@ -60,12 +59,12 @@ class Analysis:
         statistics: sums per label.
         measurements: one per structure.
         seconds: time per finished stage.
+        memory: the tile and the peak planned from the header.
     """
 
     options: Options
     created: str
     card: ModelCard
-    memory: MemoryPlan | None = None
     image: Volume | None = None
     voxels_sha256: str = ""
     cautions: tuple[Caution, ...] = ()
@@ -73,3 +72,4 @@ class Analysis:
     statistics: LabelStatistics | None = None
     measurements: tuple[OrganMeasurement, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    memory: MemoryPlan | None = None

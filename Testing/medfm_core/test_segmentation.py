@@ -36,7 +36,8 @@ def make_card(folder, **changes) -> ModelCard:
         "id": "random.v1",
         "task": "organ_segmentation",
         "architecture": {
-            "name": ARCHITECTURE, "in_channels": 2, "out_channels": 4, "edge_channels": 4, "channels": [8, 16], "blocks": [1, 1],
+            "name": ARCHITECTURE, "in_channels": 2, "out_channels": 4,
+            "edge_channels": 4, "channels": [8, 16], "blocks": [1, 1],
         },
         "weights": [{"file": "w.safetensors", "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}],
         "source": {"kind": "file", "path": str(folder)},

@@ -150,7 +150,7 @@ def clamp_air(volume: Volume) -> Volume:
         volume: a CT in HU.
 
     Returns:
-        The same volume if nothing was below, else a new one with `padding_voxels` in its meta and a warning more.
+        The same volume if nothing was below, else a new one with `padding_voxels` in its meta.
     """
     if volume.voxels.dtype.kind == "u":
         return volume
@@ -160,7 +160,6 @@ def clamp_air(volume: Volume) -> Volume:
         return volume
     meta = dict(volume.meta)
     note_padding(meta, count, int(volume.voxels.min()))
-    meta["warnings"] = (*meta.get("warnings", ()), padding_warning(count, volume.voxels.size, volume.voxels.min()))
     return replace(volume, voxels=np.maximum(volume.voxels, air), meta=meta)
 
 
@@ -168,9 +167,3 @@ def note_padding(meta: dict[str, Any] | Mapping[str, Any], count: int, lowest: f
     """Put into `meta` how many voxels were padding and the lowest value they held."""
     meta["padding_voxels"] = meta.get("padding_voxels", 0) + count
     meta["padding_value"] = float(lowest)
-
-
-def padding_warning(count: int, size: int, lowest: float) -> str:
-    """Say that padding was set to air."""
-    share = 100 * count / size
-    return f"{count:,} voxels ({share:.2g} %) are padding (down to {lowest:g}) and were set to {AIR_HU:g} HU."

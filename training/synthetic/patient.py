@@ -79,12 +79,13 @@ def synthesize_patient(
     Raises:
         InputError: unknown region, phase, finding or physique field, or an impossible spacing.
     """
+    _check_circle(fov_mm)
     kinds = draw_kinds(stream(seed, "findings"), findings)
+    phase = phase or draw_phase(stream(seed, "phase"))
+    contrast = draw_contrast(stream(seed, "contrast"), phase)
     rng = stream(seed, "lesion physique")
     overrides = {**physique_for(rng, [kind for kind, _ in kinds], asdict(draw_physique(seed))), **physique}
     anatomy = build_anatomy(seed, spacing_mm, region, **overrides)
-    phase = phase or draw_phase(stream(seed, "phase"))
-    contrast = draw_contrast(stream(seed, "contrast"), phase)
     labels, tissues, affine = _with_margins(anatomy, seed)
     scene = Scene(labels, tissues.copy(), anatomy.labels.spacing, contrast, stream(seed, "lesions"))
     found = place_kinds(scene, kinds)
@@ -119,11 +120,14 @@ def _with_margins(anatomy, seed: int) -> tuple[np.ndarray, np.ndarray, Affine]:
     return labels, tissues, Affine(matrix)
 
 
+def _check_circle(wanted) -> None:
+    if wanted not in (None, "random") and not (isinstance(wanted, (int, float)) and wanted > 0):
+        raise InputError(f"a field of view of {wanted!r} mm is impossible", 'give millimetres, None or "random"')
+
+
 def _circle(seed: int, wanted, shape, affine: Affine) -> float | None:
     """The reconstruction circle: mostly around the whole patient, sometimes cutting the flanks or the shoulders."""
     if wanted != "random":
-        if wanted is not None and not (isinstance(wanted, int | float) and wanted > 0):
-            raise InputError(f"a field of view of {wanted!r} mm is impossible", 'give millimetres, None or "random"')
         return wanted
     rng = stream(seed, "field of view")
     extent = [n * s for n, s in zip(shape, affine.spacing, strict=True)]

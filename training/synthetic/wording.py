@@ -74,7 +74,7 @@ def fill(rng: np.random.Generator, lines: Sequence[str], finding: Finding) -> tu
     if not usable:
         raise InputError(f"no wording of {finding.name} fits {dict(finding.attributes)}", "add one with fewer blanks")
     line = str(rng.choice(usable))
-    return line.format(**blanks), size if "size" in line else None
+    return line.format(**blanks), size if re.search(r"{(a_|A_)?size}", line) else None
 
 
 def _blanks(rng: np.random.Generator, finding: Finding) -> tuple[dict[str, str], float | None]:

@@ -61,7 +61,8 @@ def test_thick_slices_average_and_keep_their_place():
     assert thick.shape == (2, 2, 3)
     assert thick[0, 0].tolist() == [10, 40, 70]
     assert picked[0, 0].tolist() == [1, 4, 7]
-    assert (moved @ [0, 0, 0, 1])[2] == 102 and (moved @ [0, 0, 1, 1])[2] == 108
+    assert (moved @ [0, 0, 0, 1])[2] == 102
+    assert (moved @ [0, 0, 1, 1])[2] == 108
     same, _, _ = thick_slices(image, [labels], matrix, 2.0)
     assert same is image
 

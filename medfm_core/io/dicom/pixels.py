@@ -14,7 +14,7 @@ from medfm_core.io.dicom.frames import Frame
 from medfm_core.io.dicom.scan import quiet, read_dataset
 from medfm_core.io.dicom.stack import Stack
 from medfm_core.io.header import Decoded
-from medfm_core.io.values import note_padding, padding_warning, rescale
+from medfm_core.io.values import note_padding, rescale
 from medfm_core.volume import AIR_HU
 
 _TISSUE_HU = (-500.0, 2000.0)  # a padding value that means one of these is a mistake of the header
@@ -65,7 +65,6 @@ def decode_stack(frames: tuple[Frame, ...], stack: Stack, modality: str, name: s
         warnings.append(f"{dropped} images are copies of others at the same place and were dropped.")
     if padding.count:
         note_padding(meta, padding.count, padding.lowest)
-        warnings.append(padding_warning(padding.count, out.size, padding.lowest))
     if padding.ignored:
         shown = ", ".join(f"{value:g}" for value in sorted(padding.ignored)[:3])
         warnings.append(f"The header calls {shown} padding, which is a value of tissue; it is kept as image.")
