@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,7 +96,7 @@ def synthesize_patient(
         protocol = draw_protocol(seed, fov_mm=_circle(seed, fov_mm, hu.shape, affine), thickness_mm=thickness_mm)
     maps = [scene.labels, scene.lesions, scene.tissues]
     image, maps, affine = _acquire(hu, maps, affine, seed, protocol)
-    found, maps[1] = _visible(found, maps[1])
+    found = _visible(found, maps[1])
     report = write_report(seed, found, _organs(maps[0]), phase=phase, region=region)
     parameters = {
         "seed": seed, "region": region, "physique": asdict(anatomy.physique), "protocol": asdict(protocol),
@@ -160,10 +160,17 @@ def _acquire(hu: np.ndarray, maps: list, affine: Affine, seed: int, protocol: Pr
     return np.ascontiguousarray(image), [np.ascontiguousarray(m) for m in maps], Affine(matrix)
 
 
-def _visible(found: list[Finding], lesions: np.ndarray) -> tuple[list[Finding], np.ndarray]:
-    """Drop findings whose lesions all lie outside the picture."""
+def _visible(found: list[Finding], lesions: np.ndarray) -> list[Finding]:
+    """The findings of which something is in the picture, without the lesions that are not."""
     there = set(np.unique(lesions).tolist())
-    return [f for f in found if not f.lesion_ids or there & set(f.lesion_ids)], lesions
+    out = []
+    for finding in found:
+        ids = tuple(number for number in finding.lesion_ids if number in there)
+        if finding.lesion_ids and not ids:
+            continue
+        each = len(finding.lesion_ids) > 1 and finding.count == len(finding.lesion_ids)
+        out.append(replace(finding, lesion_ids=ids, count=len(ids) if each else finding.count))
+    return out
 
 
 def _organs(labels: np.ndarray) -> frozenset[int]:

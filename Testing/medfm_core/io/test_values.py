@@ -82,7 +82,6 @@ def test_clamp_air(dtype: str) -> None:
     assert volume.voxels.min() == -3024
     assert clamped.meta["padding_voxels"] == 2
     assert clamped.meta["padding_value"] == -3024
-    assert clamped.meta["warnings"][0] == "first"
-    assert "-1024 HU" in clamped.meta["warnings"][1]
+    assert clamped.meta["warnings"] == ("first",)  # scanners pad every scan: no reason to warn
     assert clamp_air(clamped) is clamped
     assert clamp_air(volume.with_voxels(np.zeros((3, 4, 5), np.uint8))).voxels.dtype == np.uint8

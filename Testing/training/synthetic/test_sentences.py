@@ -38,8 +38,9 @@ def test_every_kind_has_several_wordings():
     assert set(wordings()) == set(KINDS)
     for name, lines in wordings().items():
         assert len(lines["one"]) + len(lines.get("many", ())) >= 3, name
-        assert [len(lines[key]) >= least for key, least in (("absent", 2), ("uncertain", 2), ("impression", 1))], name
-        everything = [line for group in lines.values() for line in group]
+        for key, least in (("absent", 2), ("uncertain", 2), ("impression", 1)):
+            assert len(lines[key]) >= least, name
+        everything = [line for key, group in lines.items() for line in group if key != "impression"]
         assert len(set(everything)) == len(everything)
 
 

@@ -237,7 +237,8 @@ def diverticulosis(scene: Scene, organ: str) -> list[Finding]:
     if region is None:
         return []
     away = _distance_outside(scene, region.mask)
-    rim = (away > 0) & (away <= max(4.0, 1.1 * scene.spacing.max())) & (scene.tissues[region.box] == Tissue.FAT_VISCERAL)
+    rim = (away > 0) & (away <= max(4.0, 1.1 * scene.spacing.max()))
+    rim &= scene.tissues[region.box] == Tissue.FAT_VISCERAL
     rim[int(0.55 * rim.shape[0]) :] = False  # the patient's left
     rim[..., int(0.6 * rim.shape[2]) :] = False
     spots = np.argwhere(rim)
