@@ -109,7 +109,10 @@ class OrganPredictor:
             scene = self._prepare(volume)
         with _clock(seconds, "network"):
             precision = self._choose_precision(scene.image)
-        with progress.stage("organs", scene.window.tile_count(tuple(scene.image.shape[1:]))) as stage:
+        with (
+            _deterministic(self.deterministic),
+            progress.stage("organs", scene.window.tile_count(tuple(scene.image.shape[1:]))) as stage,
+        ):
             self._paint(scene, precision, stage.advance, seconds)
         labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
         return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
@@ -236,6 +239,19 @@ def _middle(image: Tensor, divisor: int) -> Tensor:
         side for size, n in zip(part[::-1], tile.shape[:0:-1], strict=True) for side in (0, size.stop - size.start - n)
     ]
     return torch.nn.functional.pad(tile, missing, value=-1.0)
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    """Ask torch for deterministic kernels where it has them (the CPU's are)."""
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager
