@@ -51,7 +51,7 @@ def test_the_body_box_leaves_the_table_out_and_the_body_in():
 
 
 def test_a_scan_of_air_keeps_its_full_box():
-    air = phantom().with_voxels(np.full((9, 8, 7), -1000, np.int16))
+    air = Volume(np.full((9, 8, 7), -1000, np.int16), phantom().affine)
     assert body_box(air) == ((0, 0, 0), (9, 8, 7))
 
 
