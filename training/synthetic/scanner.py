@@ -179,7 +179,7 @@ def _add_table(out, body, matrix, rng, protocol) -> None:
         top = back - sag * across**2
         inside = np.abs(across) < half
         below = (depth - top) / spacing[posterior]
-        shell = np.clip(1 - np.abs(below - 0.5), 0, 1) * rng.uniform(250, 800)
+        shell = np.clip(1 - np.abs(below - 0.5), 0, 1) * rng.uniform(250, 1300)
         thick = rng.uniform(18, 60)
         foam = ((depth > top) & (depth < top + thick)) * rng.uniform(30, 110)
         bottom = np.clip(1 - np.abs((depth - top - thick) / spacing[posterior]), 0, 1) * rng.uniform(150, 600)

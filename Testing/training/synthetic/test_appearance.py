@@ -3,6 +3,8 @@ import pytest
 from fake_anatomy import fake_anatomy
 
 from medfm_core.errors import InputError
+from medfm_core.io import read_volume
+from medfm_core.volume import Kind
 from training.synthetic.appearance import render
 from training.synthetic.contrast import PHASES, draw_contrast, draw_phase
 from training.synthetic.lesions import Edit
@@ -91,3 +93,15 @@ def test_texture_is_coarser_than_a_voxel_and_differs_between_tissues(body):
     hu, tissues = render(body, 5, "non_contrast"), body.tissues.voxels
     stool, urine = hu[tissues == Tissue.STOOL].std(), hu[body.labels.voxels == 5].std()
     assert stool > 2 * urine
+
+
+def test_a_real_patient_could_be_one_of_ours(real_data):
+    image = read_volume(real_data / "ct" / "abdopelvis_TSexample.nii.gz").voxels
+    labels = read_volume(real_data / "ct" / "abdopelvis_TSexample_organs.nii.gz", kind=Kind.LABEL).voxels
+    drawn = [draw_contrast(np.random.default_rng(seed), "non_contrast").hu for seed in range(300)]
+    for organ, tissue in (
+        (1, "SPLEEN"), (2, "KIDNEY_CORTEX"), (3, "KIDNEY_CORTEX"), (4, "BILE"), (5, "LIVER"), (21, "URINE_BLADDER"),
+        (52, "BLOOD_ARTERIAL"), (63, "BLOOD_VENOUS"), (80, "MUSCLE_BACK"), (86, "MUSCLE_BACK"), (88, "MUSCLE"),
+    ):  # fmt: skip
+        values = [hu[tissue] for hu in drawn]
+        assert min(values) - 8 < np.median(image[labels == organ]) < max(values) + 8, tissue

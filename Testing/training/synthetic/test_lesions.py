@@ -12,7 +12,7 @@ from training.synthetic.lesions.registry import NORMAL_LIMITS
 from training.synthetic.lesions.scene import Region
 
 BODY = fake_anatomy()
-SIZE_ONLY = {"hepatomegaly", "splenomegaly", "prostatomegaly", "fecal_loading"}  # the physique makes them
+SIZE_ONLY = {"hepatomegaly", "splenomegaly", "prostatomegaly"}  # the physique makes them
 
 
 def new_scene(seed=0, phase="portal_venous"):

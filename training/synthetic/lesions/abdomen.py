@@ -19,7 +19,7 @@ def gallbladder_wall_thickening(scene: Scene, organ: str) -> list[Finding]:
     region = scene.region(4, margin_mm=thick + 4)
     if region is None:
         return []
-    away = _distance_outside(scene, region.mask)
+    away = scene.distance_to(region.mask)
     room = np.isin(scene.tissues[region.box], _FAT) | region.mask
     wall = np.clip((0.6 * thick - away) / 2 + 0.5, 0, 1) * room
     inner = np.clip((scene.depth(region) - 0.4 * thick) / 2 + 0.5, 0, 1) * region.mask
@@ -175,8 +175,8 @@ def ascites(scene: Scene, organ: str) -> list[Finding]:
     solid, gut = np.isin(labels, (1, 5)), np.isin(labels, (18, 19, 20, 6))
     if not solid.any() and not gut.any():
         return []
-    near = _distance_outside(scene, solid) if solid.any() else np.full(labels.shape, 99.0, np.float32)
-    loops = _distance_outside(scene, gut) if gut.any() else np.full(labels.shape, 99.0, np.float32)
+    near = scene.distance_to(solid) if solid.any() else np.full(labels.shape, 99.0, np.float32)
+    loops = scene.distance_to(gut) if gut.any() else np.full(labels.shape, 99.0, np.float32)
     down = np.arange(labels.shape[2])[None, None, :] * scene.spacing[2]
     behind = np.arange(labels.shape[1])[None, :, None] * scene.spacing[1]
     score = np.minimum(near, loops + 6) + 0.06 * behind + 0.05 * np.minimum(down, 250)
@@ -229,72 +229,3 @@ def free_air(scene: Scene, organ: str) -> list[Finding]:
         return []
     scene.paint(box, weight, -990, lumps=2)
     return [Finding("free_air", organ, None, None, 1, "present", (lesion,))]
-
-
-def diverticulosis(scene: Scene, organ: str) -> list[Finding]:
-    """Small gas-filled pouches on the left colon."""
-    region = scene.region(20, margin_mm=8)
-    if region is None:
-        return []
-    away = _distance_outside(scene, region.mask)
-    rim = (away > 0) & (away <= max(4.0, 1.1 * scene.spacing.max()))
-    rim &= scene.tissues[region.box] == Tissue.FAT_VISCERAL
-    rim[int(0.55 * rim.shape[0]) :] = False  # the patient's left
-    rim[..., int(0.6 * rim.shape[2]) :] = False
-    spots = np.argwhere(rim)
-    if len(spots) < 30:
-        return []
-    lesion, count = None, int(scene.rng.integers(8, 30))
-    for index in scene.rng.choice(len(spots), min(count, len(spots)), replace=False):
-        box, weight = scene.blob(region.start + spots[index], scene.uniform(2.2, 4.2), rough=0.1)
-        weight *= scene.labels[box] == 0
-        scene.paint(box, weight, 30, lumps=4)
-        scene.paint(box, np.clip(weight * 2.2 - 1.2, 0, 1), -880, lumps=20)
-        lesion = scene.mark(box, weight, None, lesion) or lesion
-    return [Finding("diverticulosis", organ, None, None, count, "present", (lesion,))] if lesion else []
-
-
-def small_bowel_obstruction(scene: Scene, organ: str) -> list[Finding]:
-    """Widened loops with much fluid: the calibre comes from the physique, the levels from the anatomy."""
-    region = scene.region(18)
-    if region is None:
-        return []
-    calibre = 2 * float(np.quantile(scene.depth(region)[region.mask], 0.99))
-    words = {"severity": "marked" if calibre > 42 else "moderate"}
-    return [Finding("small_bowel_obstruction", organ, None, round(max(calibre, 26.0), 1), 1, "present", (), words)]
-
-
-def hiatal_hernia(scene: Scene, organ: str) -> list[Finding]:
-    """A part of the stomach above the diaphragm, behind the heart."""
-    gullet, liver = scene.region(15), scene.around((5,))
-    if gullet is None or liver is None:
-        return []
-    size = 22 + 50 * scene.uniform(0, 1) ** 1.5
-    level = liver[2].stop - 1 + int(0.15 * size / scene.spacing[2]) - int(28 / scene.spacing[2])
-    k = int(np.clip(level, gullet.box[2].start, gullet.box[2].stop - 1)) - gullet.box[2].start
-    slab = np.argwhere(gullet.mask[:, :, max(k - 2, 0) : k + 3])
-    if not len(slab):
-        return []
-    centre = gullet.start + np.array([*slab.mean(axis=0)[:2], k])
-    box, weight = scene.blob(centre, np.array([0.55, 0.45, 0.5]) * size, rough=0.1)
-    soft = np.isin(scene.labels[box], (0, 10, 11, 13, 14, 15)) & tissue_is(
-        scene.tissues[box], Tissue.FAT_VISCERAL, Tissue.LUNG, Tissue.LUNG_VESSEL, Tissue.BOWEL_WALL, Tissue.MUSCLE
-    )
-    weight *= soft
-    lesion = scene.mark(box, weight, Tissue.STOMACH_WALL)
-    if not lesion:
-        return []
-    inside = np.clip((weight - 0.5) * 2, 0, 1) * scene.blob_core(box, centre, np.array([0.43, 0.33, 0.38]) * size)
-    scene.labels[box][weight >= 0.5] = 6
-    scene.tissues[box][inside > 0.5] = Tissue.STOMACH_CONTENT
-    scene.paint(box, weight, scene.hu("STOMACH_WALL"), lumps=5)
-    scene.paint(box, inside, scene.uniform(0, 40), lumps=15)
-    _, front, _ = scene.grid_mm(box, centre)
-    scene.paint(box, inside * (front > scene.uniform(-0.1, 0.25) * size), -960, lumps=5)
-    severity = "small" if size < 38 else "moderate" if size < 55 else "large"
-    return [Finding("hiatal_hernia", organ, None, round(size, 1), 1, "present", (lesion,), {"severity": severity})]
-
-
-def _distance_outside(scene: Scene, mask: np.ndarray) -> np.ndarray:
-    """Distance of every voxel to a mask, 0 inside, mm."""
-    return ndimage.distance_transform_edt(~mask, sampling=scene.spacing).astype(np.float32)

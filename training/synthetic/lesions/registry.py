@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from medfm_core.errors import InputError
-from training.synthetic.lesions import abdomen, chest, circulation, diffuse, skeleton
+from training.synthetic.lesions import abdomen, chest, circulation, diffuse, gut, skeleton
 from training.synthetic.lesions.focal import FOCAL, place_focal
 from training.synthetic.lesions.places import LOBE_ORGANS, organ_ids
 from training.synthetic.lesions.scene import Finding, Scene
@@ -62,14 +62,14 @@ def _kinds() -> tuple[Kind, ...]:
         Kind("prostatomegaly", ("prostate",), 0.08, diffuse.prostatomegaly, {"sex": "male", "prostate_ml": (55, 130)}),
         Kind("pancreatic_atrophy", ("pancreas",), 0.06, diffuse.pancreatic_atrophy, {"pancreas_ml": (24, 38)},
              excludes=("pancreatic_mass",)),
-        Kind("small_bowel_obstruction", ("small_bowel",), 0.04, abdomen.small_bowel_obstruction,
-             {"small_bowel_ml": (1500, 2600), "small_bowel_calibre": (1.6, 2.2)}),
-        Kind("fecal_loading", ("colon",), 0.05, diffuse.fecal_loading,
-             {"colon_stool": (0.92, 1.0), "colon_gas": (0.05, 0.2)}),
+        Kind("small_bowel_obstruction", ("small_bowel",), 0.04, gut.small_bowel_obstruction,
+             {"small_bowel_ml": (900, 1000)}),
+        Kind("fecal_loading", ("colon",), 0.05, gut.fecal_loading,
+             {"colon_stool": (0.92, 1.0), "colon_gas": (0.05, 0.2), "colon_calibre": (1.1, 1.4)}),
         Kind("pneumothorax", _LUNG_SIDES, 0.03, chest.pneumothorax, excludes=("pleural_effusion",)),
         Kind("pericardial_effusion", ("heart",), 0.06, circulation.pericardial_effusion),
         Kind("pleural_effusion", _LUNG_SIDES, 0.13, chest.pleural_effusion, both=0.4),
-        Kind("hiatal_hernia", ("esophagus",), 0.06, abdomen.hiatal_hernia),
+        Kind("hiatal_hernia", ("esophagus",), 0.06, gut.hiatal_hernia),
         Kind("aortic_aneurysm", ("aorta",), 0.05, circulation.aortic_aneurysm, excludes=("aortic_dissection",)),
         Kind("aortic_dissection", ("aorta",), 0.03, circulation.aortic_dissection, phases=enhanced),
         Kind("hydronephrosis", _KIDNEYS, 0.07, abdomen.hydronephrosis, both=0.2, excludes=("absent_kidney",)),
@@ -96,7 +96,7 @@ def _kinds() -> tuple[Kind, ...]:
         Kind("aortic_calcification", ("aorta",), 0.17, circulation.aortic_calcification),
         Kind("ascites", ("bowel",), 0.08, abdomen.ascites, {"visceral_fat": (0.6, 1.0)}),
         Kind("free_air", ("bowel",), 0.03, abdomen.free_air, {"visceral_fat": (0.5, 1.0)}),
-        Kind("diverticulosis", ("colon",), 0.07, abdomen.diverticulosis),
+        Kind("diverticulosis", ("colon",), 0.07, gut.diverticulosis),
         Kind("anasarca", ("gluteal_muscles",), 0.04, circulation.anasarca),
         _focal("renal_cyst", _KIDNEYS, 0.16, 0.3), _focal("renal_mass", _KIDNEYS, 0.05),
         _focal("kidney_stone", _KIDNEYS, 0.09, 0.25), _focal("hepatic_cyst", ("liver",), 0.13),

@@ -110,7 +110,11 @@ class Scene:
         self.edits: list[Edit] = []
         self.shifts: dict[str, float] = {}
         self.last_id = 0
-        self._objects = ndimage.find_objects(labels, max_label=255)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Find the organs' boxes again, after labels grew."""
+        self._objects = ndimage.find_objects(self.labels, max_label=255)
 
     def hu(self, name: str) -> float:
         """The patient's value of a tissue, with the shifts so far."""
@@ -162,6 +166,10 @@ class Scene:
         """Distance of each voxel to the region's outside, mm, float32 on its box."""
         padded = np.pad(region.mask, 1)
         return ndimage.distance_transform_edt(padded, sampling=self.spacing)[1:-1, 1:-1, 1:-1].astype(np.float32)
+
+    def distance_to(self, mask: np.ndarray) -> np.ndarray:
+        """Distance of every voxel of a box to a mask on it, 0 inside, mm, float32."""
+        return ndimage.distance_transform_edt(~mask, sampling=self.spacing).astype(np.float32)
 
     def spot(self, region: Region, radius_mm: float, depth: np.ndarray | None = None) -> np.ndarray | None:
         """Draw a centre for a lesion of a radius that fits inside, or as deep as it gets down to 0.6 of that.
