@@ -19,6 +19,11 @@ from medfm_core.strict import from_dict, to_dict
 from training.segmenter_checkpoint import load_state
 from training.segmenter_recipe import read_recipe
 
+_NOTE = (
+    "Dice against a network's labels at the scan's own resolution; the shipped weights have seen both patients. Organs "
+    "that the other scan does not show were learnt from virtual patients alone."
+)
+
 
 def export(state: Path, recipe_path: Path, about: Path, resources: Path, card_id: str, measured: list[dict]) -> Path:
     """Write `weights/<id>.safetensors` and `cards/<id>.json` under a Resources folder; return the card's path.
@@ -58,6 +63,33 @@ def export(state: Path, recipe_path: Path, about: Path, resources: Path, card_id
     return path
 
 
+def measured_entries(folds: list[Path], baselines: Path | None) -> list[dict]:
+    """Turn the figures of `evaluate_segmenter` on left-out patients into the card's `measured` entries.
+
+    Args:
+        folds: JSON files of figures per case, each made with weights that had not seen the case.
+        baselines: JSON file of `segmenter_baselines`.
+    """
+    others = json.loads(baselines.read_text(encoding="utf-8")) if baselines else {}
+    entries = []
+    for path in folds:
+        for case, values in json.loads(path.read_text(encoding="utf-8")).items():
+            beside = {
+                name: {organ: round(value, 3) for organ, value in figures.items() if organ in values}
+                for name, figures in others.get(case, {}).items()
+            }
+            entry = {
+                "on": f"leave-one-patient-out: {case}, by weights trained without it",
+                "metric": "dice",
+                "values": {organ: round(value, 3) for organ, value in values.items()},
+                "baselines": beside,
+                "n": 1,
+                "note": _NOTE,
+            }
+            entries.append(entry)
+    return entries
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     here = Path(__file__).parent / "recipes" / "segmenter"
@@ -67,10 +99,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--about", type=Path, default=here / "about.json", help="JSON with the words of the card")
     parser.add_argument("--resources", type=Path, required=True, help="folder that receives weights/ and cards/")
     parser.add_argument("--id", required=True, help="name of the card")
-    parser.add_argument("--measured", type=Path, help="JSON list of measured figures")
+    parser.add_argument(
+        "--folds", type=Path, nargs="*", default=[], help="figures of evaluate_segmenter on left-out cases"
+    )
+    parser.add_argument("--baselines", type=Path, help="figures of segmenter_baselines")
     options = parser.parse_args(arguments)
     try:
-        measured = json.loads(options.measured.read_text(encoding="utf-8")) if options.measured else []
+        measured = measured_entries(options.folds, options.baselines)
         path = export(options.state, options.config, options.about, options.resources, options.id, measured)
     except MedFMError as problem:
         print(problem, file=sys.stderr)

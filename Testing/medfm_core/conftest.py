@@ -1,15 +1,10 @@
-"""Fixtures of the runtime's tests, and access to the builders at the top of Testing."""
+"""Fixtures of the runtime's tests."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-TESTING = str(Path(__file__).resolve().parents[1])
-if TESTING not in sys.path:
-    sys.path.insert(0, TESTING)
 
 
 @pytest.fixture
