@@ -28,6 +28,7 @@ INTENSITIES = {
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TTA = ("none", "flip")
+REFINEMENTS = ("fill_lungs",)
 ORIENTATIONS = tuple(
     "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
 )
@@ -216,6 +217,7 @@ class InferenceSettings:
         precision: "auto" lets a probe on the machine decide.
         tta: test-time augmentation beside the zooms.
         zooms: each tile is also seen enlarged by these factors and the answers are averaged.
+        refine: rules of `medfm_core.refinement` applied to the labels, in this order.
     """
 
     tile: tuple[int, int, int] | None = None
@@ -224,6 +226,7 @@ class InferenceSettings:
     precision: str = "auto"
     tta: str = "none"
     zooms: tuple[float, ...] = (1.0,)
+    refine: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.zooms or min(self.zooms) <= 0:
@@ -234,6 +237,8 @@ class InferenceSettings:
             raise ValueError("tile and batch must be positive")
         choose("precision", self.precision, PRECISIONS)
         choose("tta", self.tta, TTA)
+        for rule in self.refine:
+            choose("refine", rule, REFINEMENTS)
 
 
 @dataclass(frozen=True)

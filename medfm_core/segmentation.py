@@ -17,6 +17,7 @@ from medfm_core.errors import ModalityError, WeightsError
 from medfm_core.geometry import Affine
 from medfm_core.preprocessing import to_channels, to_model_grid
 from medfm_core.progress import SILENT, Progress
+from medfm_core.refinement import RULES
 from medfm_core.volume import Kind, Volume, crop, reorient
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class OrganPredictor:
             raise ModalityError(
                 f"{self.card.id} was made for {kinds}, this is {volume.modality}", "choose another --model"
             )
-        seconds = dict.fromkeys(("prepare", "network", "paint"), 0.0)
+        seconds = dict.fromkeys(("prepare", "network", "paint", "refine"), 0.0)
         with _clock(seconds, "prepare"):
             scene = self._prepare(volume)
         with _clock(seconds, "network"):
@@ -114,6 +115,9 @@ class OrganPredictor:
             progress.stage("organs", scene.window.tile_count(tuple(scene.image.shape[1:]))) as stage,
         ):
             self._paint(scene, precision, stage.advance, seconds)
+        with _clock(seconds, "refine"):
+            for rule in self.card.inference.refine:
+                RULES[rule](volume, scene.labels)
         labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
         return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
 

@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -51,7 +52,7 @@ def export(state: Path, recipe_path: Path, about: Path, resources: Path, card_id
         "architecture": {"name": ARCHITECTURE, **to_dict(recipe.model), "out_channels": recipe.model.out_channels},
         "weights": [{"file": weights.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}],
         "source": {"kind": "shipped"},
-        "input": to_dict(recipe.input),
+        "input": to_dict(replace(recipe.input, spacing_mm=(recipe.phases[-1].spacing_mm,) * 3)),
         "labels": {str(channel): name for channel, name in enumerate(recipe.classes, start=1)},
         **json.loads(about.read_text(encoding="utf-8")),
         "measured": measured,
