@@ -3,7 +3,7 @@
 Most of a U-Net's work is spent on its first level, where features are poorest. Here the first level keeps only a few
 channels: they carry edges past the core by a skip, while the core, a residual encoder and decoder in the manner of
 SegResNet (Myronenko 2018, arXiv:1810.11654), works at half resolution with a field of view of a whole torso.
-At 3 mm this is about 1.5 times as fast to train as SegResNet with 16 filters, with a deeper core.
+A training step takes about 0.7 of the time of SegResNet with 16 filters on as many voxels, with a wider core.
 """
 
 from __future__ import annotations
