@@ -84,7 +84,8 @@ def medfm(path: str) -> dict[str, float]:
         manifest = json.loads((out / "analysis.json").read_text())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     network = manifest["run"]["network_seconds"]["network"]
-    return {"total": total, "network": network, "outside": 1 - network / total, "peak_gb": peak}
+    planned = manifest["run"]["planned_memory_gb"]
+    return {"total": total, "network": network, "outside": 1 - network / total, "peak_gb": peak, "planned_gb": planned}
 
 
 def main() -> None:
@@ -103,6 +104,7 @@ def main() -> None:
     for key, unit in (("total", "s"), ("network", "s"), ("peak_gb", "GB")):
         print(f"{key:22}{ours[key]:>13.1f} {unit:<2}{theirs[key]:>13.1f} {unit:<2}{ours[key] / theirs[key]:>10.2f}")
     print(f"{'outside the network':22}{ours['outside']:>15.0%}")
+    print(f"{'planned peak':22}{ours['planned_gb']:>13.1f} GB")
 
 
 if __name__ == "__main__":

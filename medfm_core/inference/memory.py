@@ -1,7 +1,8 @@
 """How much memory a run will take, known from the header before a voxel is read. No torch here.
 
-The figures per voxel were measured on the shipped segmenter (`Testing/benchmarks/analyze_ct.py` prints the peak) and
-rounded up; a plan is a promise to stay below, not an exact account.
+The net was measured at 280 to 900 bytes per voxel of a tile, by precision and tile size; the other figures count the
+arrays that are alive at once. A plan is a bound to stay below, not an exact account: `Testing/benchmarks/analyze_ct.py`
+prints the peak beside it.
 """
 
 from __future__ import annotations
