@@ -28,7 +28,7 @@ INTENSITIES = {
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 TTA = ("none", "flip")
-REFINEMENTS = ("fill_lungs",)
+REFINEMENTS = ("keep_body", "fill_lungs")
 ORIENTATIONS = tuple(
     "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
 )

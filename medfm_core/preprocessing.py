@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from medfm_core.body import body_box
 from medfm_core.card_parts import InputSpec, Intensity
 from medfm_core.errors import InputError
 from medfm_core.volume import Volume, crop, reorient, resample
@@ -19,35 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 BODY_MARGIN_MM = 12.0
-_BODY_HU = -300.0
-_COARSE_MM = 8.0
-
-
-def body_box(volume: Volume, margin_mm: float = BODY_MARGIN_MM) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Find the voxel box `[start, stop)` around the body in a CT.
-
-    The body is the largest connected piece above -300 HU on an 8 mm grid after an opening, so that tables, wires and
-    blankets fall away; the box keeps the full extent of the volume along any axis where no body is found.
-
-    Args:
-        volume: a CT in HU, any orientation.
-        margin_mm: margin kept around the body.
-    """
-    from scipy import ndimage
-
-    steps = [max(1, round(_COARSE_MM / s)) for s in volume.affine.spacing]
-    coarse = volume.voxels[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
-    opened = ndimage.binary_opening(coarse, iterations=1)
-    pieces, count = ndimage.label(opened if opened.any() else coarse)
-    if count == 0:
-        return (0, 0, 0), volume.shape
-    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-    start, stop = [], []
-    for axis, extent in enumerate(ndimage.find_objects(pieces)[largest - 1]):
-        margin = margin_mm / volume.affine.spacing[axis] + steps[axis]
-        start.append(max(0, int(extent.start * steps[axis] - margin)))
-        stop.append(min(volume.shape[axis], int(np.ceil(extent.stop * steps[axis] + margin))))
-    return tuple(start), tuple(stop)
 
 
 def to_model_grid(volume: Volume, spec: InputSpec) -> tuple[Volume, Volume]:
@@ -61,7 +31,7 @@ def to_model_grid(volume: Volume, spec: InputSpec) -> tuple[Volume, Volume]:
         The cropped volume at its own spacing (a view of the input) and the same on the model's grid, float32.
     """
     oriented = reorient(volume, spec.orientation) if spec.orientation else volume
-    cropped = crop(oriented, *body_box(oriented))
+    cropped = crop(oriented, *body_box(oriented, BODY_MARGIN_MM))
     return cropped, resample(cropped, spec.spacing_mm) if spec.spacing_mm else cropped
 
 

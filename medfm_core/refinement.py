@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from medfm_core.body import body_mask
 from medfm_core.volume import Volume
 
 LOBES = (10, 11, 12, 13, 14)
@@ -17,6 +18,7 @@ TRACHEA = 16
 _LUNG_AIR_HU = -500.0
 _LEAST_SHARE = 0.3
 _COARSE_MM = 3.0
+_BODY_MM = 4.0
 
 
 def fill_lungs(image: Volume, labels: np.ndarray) -> None:
@@ -63,4 +65,30 @@ def fill_lungs(image: Volume, labels: np.ndarray) -> None:
         now[change] = lobe_of[:, :, row][plane][change]
 
 
-RULES: Mapping[str, Callable[[Volume, np.ndarray], None]] = {"fill_lungs": fill_lungs}
+def keep_body(image: Volume, labels: np.ndarray) -> None:
+    """Clear labels outside the body, in place: a table's edge is no rib, its hollow no lung.
+
+    Args:
+        image: a CT in HU.
+        labels: vocabulary ids on its grid, `(I, J, K)` uint8.
+    """
+    from scipy import ndimage
+
+    body, steps = body_mask(image, _BODY_MM)
+    if not body.any():
+        return
+    # Closing what lies inside (lungs, bowel gas) slice by slice across every axis, then a margin for skin and borders.
+    closed = body.copy()
+    for axis in range(3):
+        for plane in np.moveaxis(closed, axis, 0):
+            plane |= ndimage.binary_fill_holes(plane)
+    kept = ndimage.binary_dilation(closed, np.ones((3, 3, 3)))
+    index = [
+        np.minimum(np.arange(n) // step, m - 1) for n, step, m in zip(labels.shape, steps, kept.shape, strict=True)
+    ]
+    plane = np.ix_(index[0], index[1])
+    for k, row in enumerate(index[2]):
+        labels[:, :, k] *= kept[:, :, row][plane]
+
+
+RULES: Mapping[str, Callable[[Volume, np.ndarray], None]] = {"keep_body": keep_body, "fill_lungs": fill_lungs}

@@ -44,7 +44,7 @@ def export(state: Path, recipe_path: Path, about: Path, resources: Path, card_id
     weights.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.to(torch.float16).contiguous() for name, value in net.state_dict().items()}
     with atomic_write(weights) as part:
-        save_file(tensors, part, metadata={"card": card_id, "recipe": recipe.digest})
+        save_file(tensors, part, metadata={"recipe": recipe.digest})  # one entry: several come in random order
     data = weights.read_bytes()
     card = {
         "id": card_id,

@@ -8,10 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medfm_core.body import body_box
 from medfm_core.card_parts import InputSpec, Intensity, Window
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
-from medfm_core.preprocessing import body_box, to_channels, to_model_grid
+from medfm_core.preprocessing import to_channels, to_model_grid
 from medfm_core.volume import Volume, reorient
 
 WINDOWS = Intensity("windows", to=(-1.0, 1.0), windows=(Window(0.0, 2000.0), Window(40.0, 400.0)))
@@ -52,7 +53,7 @@ def test_the_body_box_leaves_the_table_out_and_the_body_in():
 
 def test_a_scan_of_air_keeps_its_full_box():
     air = Volume(np.full((9, 8, 7), -1000, np.int16), phantom().affine)
-    assert body_box(air) == ((0, 0, 0), (9, 8, 7))
+    assert body_box(air, margin_mm=12.0) == ((0, 0, 0), (9, 8, 7))
 
 
 @given(codes=st.sampled_from(["RAS", "LPS", "PIR", "SAL", "IRA"]))

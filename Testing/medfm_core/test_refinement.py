@@ -7,7 +7,7 @@ import pytest
 
 from medfm_core.card_parts import REFINEMENTS
 from medfm_core.geometry import Affine
-from medfm_core.refinement import LOBES, RULES, fill_lungs
+from medfm_core.refinement import LOBES, RULES, fill_lungs, keep_body
 from medfm_core.volume import Volume
 
 
@@ -52,3 +52,22 @@ def test_tissue_inside_a_lung_label_is_kept():
     image.voxels[10:14, 12:16, 12:15] = 60  # a nodule the net called lung
     fill_lungs(image, labels)
     assert (labels[10:14, 12:16, 12:15] == 14).all()
+
+
+def test_labels_of_the_table_are_cleared_and_those_inside_the_body_stay():
+    hu = np.full((80, 70, 20), -1000, np.int16)
+    hu[10:70, 10:50] = 40
+    hu[20:35, 20:40, 5:15] = -850  # a lung
+    hu[5:75, 62:64] = 300  # the table
+    labels = np.zeros(hu.shape, np.uint8)
+    labels[20:35, 20:40, 5:15], labels[10:14, 10:50], labels[5:75, 62:64] = 14, 204, 204
+    want = labels.copy()
+    want[:, 60:] = 0
+    keep_body(Volume(hu, Affine(np.diag([3.0, 3.0, 3.0, 1.0])), modality="CT"), labels)
+    assert (labels == want).all()
+
+
+def test_a_scan_without_a_body_keeps_its_labels():
+    labels = np.ones((5, 5, 5), np.uint8)
+    keep_body(Volume(np.full((5, 5, 5), -1000, np.int16), Affine(np.eye(4)), modality="CT"), labels)
+    assert labels.all()
