@@ -27,7 +27,6 @@ INTENSITIES = {
     "none": (),
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-TTA = ("none", "flip")
 REFINEMENTS = ("keep_body", "fill_lungs")
 ORIENTATIONS = tuple(
     "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
@@ -215,7 +214,6 @@ class InferenceSettings:
         overlap: share of a tile that its neighbour covers too.
         batch: tiles at once.
         precision: "auto" lets a probe on the machine decide.
-        tta: test-time augmentation beside the zooms.
         zooms: each tile is also seen enlarged by these factors and the answers are averaged.
         refine: rules of `medfm_core.refinement` applied to the labels, in this order.
     """
@@ -224,7 +222,6 @@ class InferenceSettings:
     overlap: float = 0.5
     batch: int = 1
     precision: str = "auto"
-    tta: str = "none"
     zooms: tuple[float, ...] = (1.0,)
     refine: tuple[str, ...] = ()
 
@@ -236,7 +233,6 @@ class InferenceSettings:
         if (self.tile and min(self.tile) <= 0) or self.batch <= 0:
             raise ValueError("tile and batch must be positive")
         choose("precision", self.precision, PRECISIONS)
-        choose("tta", self.tta, TTA)
         for rule in self.refine:
             choose("refine", rule, REFINEMENTS)
 

@@ -93,7 +93,7 @@ def test_room_for_what_comes_later(write):
             "mirrors": ["https://mirror.example"],
         },
         groups={"urinary": ["kidney_right"]},
-        inference={"tile": [96, 96, 96], "overlap": 0.25, "precision": "bf16", "tta": "flip", "batch": 2},
+        inference={"tile": [96, 96, 96], "overlap": 0.25, "precision": "bf16", "batch": 2},
         terms="For research only.",
         licence_url="https://example.org/licence",
         references=["doi:10.0/0"],
