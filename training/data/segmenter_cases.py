@@ -26,6 +26,7 @@ _BELONGS_TO = {
     "kidney_cyst_right": "kidney_right",
     "atrial_appendage_left": "heart",
 }
+_REGIONS = ("torso", "chest", "abdomen_pelvis", "chest_abdomen", "chest_abdomen_pelvis", "torso", "abdomen")
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,18 @@ def pseudo_case(
 
 
 def virtual_case(seed: int, classes: tuple[str, ...], spec: InputSpec, path: Path) -> LabelledCase:
-    """Make, or read back, one virtual patient; regions alternate so that every organ is seen whole and cut."""
+    """Make, or read back, one virtual patient.
+
+    Regions alternate so that every organ is seen whole and cut; one patient in three is healthy, so that organs
+    without lesions are no exception.
+    """
     if path.exists():
         return load_case(path)
     from training.synthetic.patient import synthesize_patient
 
-    region = ("torso", "chest", "abdomen_pelvis", "torso")[seed % 4]
-    patient = synthesize_patient(seed, spacing_mm=spec.spacing_mm[0], region=region)
+    findings = "random" if seed % 3 else ()
+    region = _REGIONS[seed % len(_REGIONS)]
+    patient = synthesize_patient(seed, spacing_mm=spec.spacing_mm[0], region=region, findings=findings)
     vocabulary = {organ.id: organ.name for organ in load_vocabulary().organs}
     hu, values = on_model_grid(patient.image, patient.labels, spec)
     case = make_case(path.stem, hu, class_table(classes, vocabulary)[values], len(classes) + 1, spec.spacing_mm[::-1])
