@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,13 +26,15 @@ class Circle:
         padding: the value that fills the outside.
     """
 
+    RIM: ClassVar[float] = 2.0  # pixels inwards of the border that count as on it
+
     axis: int
     distance: np.ndarray
     padding: float
 
-    def rim(self, width: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels within `width` pixels of the border or outside it, as two index arrays `(n,)`."""
-        return np.nonzero(self.distance > -width)
+    def rim(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels on the border, or as far outside as the border may be off, as two index arrays `(n,)`."""
+        return np.nonzero(np.abs(self.distance) < self.RIM)
 
 
 def patient_axes(codes: str) -> tuple[int, int, int]:

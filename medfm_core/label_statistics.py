@@ -12,7 +12,7 @@ from medfm_core.volume import Volume
 LABELS = 256
 _HU_LOW, _HU_HIGH = -2048, 4095
 _BINS = _HU_HIGH - _HU_LOW + 1
-_SLAB_VOXELS = 1 << 22
+_SLAB_VOXELS = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,36 +78,73 @@ def label_statistics(image: Volume, labels: Volume) -> LabelStatistics:
     if not image.grid.same_as(labels.grid):
         raise GeometryError("the label map does not lie on the image's grid", "resample one to the other")
     shape = labels.shape
-    counts, valued = np.zeros(LABELS, np.int64), np.zeros(LABELS, np.int64)
-    sums, squares = np.zeros(LABELS), np.zeros(LABELS)
-    histogram = np.zeros(LABELS * _BINS, np.int64)
-    profiles = [np.zeros((LABELS, length), np.int64) for length in shape]
+    found = LabelStatistics(
+        np.zeros(LABELS, np.int64),
+        np.zeros(LABELS, np.int64),
+        np.zeros(LABELS),
+        np.zeros(LABELS),
+        np.zeros((LABELS, _BINS), np.int64),
+        tuple(np.zeros((LABELS, length), np.int64) for length in shape),
+    )
     slow = int(np.argmax(np.abs(labels.voxels.strides)))
     order = "F" if slow == 2 else "C"
     step = max(1, _SLAB_VOXELS * shape[slow] // max(1, labels.voxels.size))
+    places: tuple[np.ndarray, ...] = ()
     for start in range(0, shape[slow], step):
         part = (slice(None),) * slow + (slice(start, start + step),)
         slab = labels.voxels[part]
+        if not places or slab.size != places[0].size:
+            places = _places(slab.shape, order)
         flat = slab.ravel(order=order)
-        where = np.flatnonzero(flat)
+        where = np.flatnonzero(flat != 0)  # three times as quick as on the numbers
         if not where.size:
             continue
-        label = flat[where].astype(np.intp)
-        counts += np.bincount(label, minlength=LABELS)
-        for axis, index in enumerate(np.unravel_index(where, slab.shape, order=order)):
+        occurring, label = _ranked(flat[where])
+        for axis, place in enumerate(places):
             length = slab.shape[axis]
-            table = np.bincount(label * length + index, minlength=LABELS * length).reshape(LABELS, length)
             offset = start if axis == slow else 0
-            profiles[axis][:, offset : offset + length] += table
-        value = image.voxels[part].ravel(order=order)[where]
-        if not np.issubdtype(value.dtype, np.integer):
-            finite = np.isfinite(value)
-            if not finite.all():
-                label, value = label[finite], value[finite]
-        exact = value.astype(np.float64)
-        valued += np.bincount(label, minlength=LABELS)
-        sums += np.bincount(label, exact, minlength=LABELS)
-        squares += np.bincount(label, exact * exact, minlength=LABELS)
-        level = np.clip(np.rint(exact), _HU_LOW, _HU_HIGH).astype(np.intp) - _HU_LOW
-        histogram += np.bincount(label * _BINS + level, minlength=histogram.size)
-    return LabelStatistics(counts, valued, sums, squares, histogram.reshape(LABELS, _BINS), tuple(profiles))
+            found.profiles[axis][occurring, offset : offset + length] += _table(label, place[where], length, occurring)
+        found.counts[occurring] += np.bincount(label, minlength=len(occurring))
+        _add_intensities(found, occurring, label, image.voxels[part].ravel(order=order)[where])
+    return found
+
+
+def _places(shape: tuple[int, ...], order: str) -> tuple[np.ndarray, ...]:
+    """Index along each axis of every voxel in memory order: looking it up is quicker than dividing for it."""
+    grid = np.ogrid[tuple(map(slice, shape))]
+    return tuple(np.broadcast_to(index.astype(np.int32), shape).ravel(order=order) for index in grid)
+
+
+def _ranked(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The labels that occur, rising, and for each voxel the place of its label among them: tables stay small."""
+    label = label.astype(np.intp)
+    occurring = np.flatnonzero(np.bincount(label, minlength=LABELS))
+    rank = np.zeros(LABELS, np.intp)
+    rank[occurring] = np.arange(len(occurring))
+    return occurring, rank[label]
+
+
+def _table(label: np.ndarray, column: np.ndarray, columns: int, occurring: np.ndarray) -> np.ndarray:
+    """Voxels per label and column, `(labels that occur, columns)`."""
+    key = label * columns
+    key += column
+    return np.bincount(key, minlength=len(occurring) * columns).reshape(-1, columns)
+
+
+def _add_intensities(found: LabelStatistics, occurring: np.ndarray, label: np.ndarray, value: np.ndarray) -> None:
+    """Add a slab's intensities; those of whole numbers within the histogram follow from it alone, and exactly."""
+    if value.dtype.kind in "iu" and value.min() >= _HU_LOW and value.max() <= _HU_HIGH:
+        table = _table(label, value.astype(np.intp) - _HU_LOW, _BINS, occurring)
+        levels = np.arange(_HU_LOW, _HU_HIGH + 1)
+        found.valued[occurring] += table.sum(axis=1)
+        found.sums[occurring] += table @ levels
+        found.squares[occurring] += table @ levels**2
+    else:
+        finite = np.isfinite(value)
+        label, exact = label[finite], value[finite].astype(np.float64)
+        levels = np.clip(np.rint(exact), _HU_LOW, _HU_HIGH).astype(np.intp) - _HU_LOW
+        table = _table(label, levels, _BINS, occurring)
+        found.valued[occurring] += np.bincount(label, minlength=len(occurring))
+        found.sums[occurring] += np.bincount(label, exact, minlength=len(occurring))
+        found.squares[occurring] += np.bincount(label, exact * exact, minlength=len(occurring))
+    found.histogram[occurring] += table

@@ -1,6 +1,10 @@
 """Volume, intensity and extent of every organ, and whether it is there at all.
 
 A number is only given for what is in the scan: each structure has a state, and every state but "present" has a reason.
+
+An organ counts as cut where its section on a border is at least a fifth of its usual (median) section across the same
+axis. A tube that runs on beyond the scan is cut by this, however thin; a rounded organ whose section there is smaller
+lacks less than 0.5 % of its volume. A stray piece on a border, apart from the organ along that axis, does not cut it.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 LEAST_VOXELS = 5
 LEAST_ML = 0.05
 LEAST_CUT_MM2 = 10.0
+LEAST_CUT_SHARE = 0.2  # of the usual section: a sphere cut there lacks 0.5 % of its volume
+LEAST_PIECE_SHARE = 0.05  # of an organ's voxels: what holds less and lies apart is a stray piece
 
 
 class State(str, Enum):
@@ -97,7 +103,7 @@ class _Scan:
 
     labels: Volume
     statistics: LabelStatistics
-    rim_counts: np.ndarray
+    rim_mm2: np.ndarray
 
     @property
     def height_mm(self) -> tuple[float, float]:
@@ -127,7 +133,7 @@ def measure(
     """
     vocabulary = load_vocabulary()
     statistics = statistics or label_statistics(image, segmentation.labels)
-    scan = _Scan(segmentation.labels, statistics, _rim_counts(image, segmentation.labels))
+    scan = _Scan(segmentation.labels, statistics, _rim_mm2(image, segmentation.labels))
     covered = [vocabulary.by_name(name) for name in segmentation.covered]
     singles = _explain_missing([_measure_one(organ, scan) for organ in covered], scan)
     by_name = {m.name: m for m in singles}
@@ -139,16 +145,15 @@ def measure(
     return (*singles, *sums, *_not_covered(vocabulary, covered))
 
 
-def _rim_counts(image: Volume, labels: Volume) -> np.ndarray:
-    """Voxels per label in one slice on the rim of the reconstructed circle (the most over the slices), `(256,)`."""
-    most = np.zeros(256, np.int64)
+def _rim_mm2(image: Volume, labels: Volume) -> np.ndarray:
+    """Area of each label's section along the rim of the reconstructed circle, `(256,)` mm2."""
     circle = find_circle(image)
     if circle is None:
-        return most
-    rim = circle.rim()
-    for plane in np.moveaxis(labels.voxels, circle.axis, 0):
-        np.maximum(most, np.bincount(plane[rim], minlength=256), out=most)
-    return most
+        return np.zeros(256)
+    rows, columns = circle.rim()
+    counts = np.bincount(np.moveaxis(labels.voxels, circle.axis, 0)[:, rows, columns].ravel(), minlength=256)
+    pixel_mm = min(s for axis, s in enumerate(labels.spacing) if axis != circle.axis)
+    return counts * (labels.affine.voxel_volume_ml * 1000 / (circle.RIM * pixel_mm))
 
 
 def _measure_one(organ: Organ, scan: _Scan) -> OrganMeasurement:
@@ -212,19 +217,31 @@ def _without_numbers(organ: Organ, state: State, reason: str, parts: tuple[str, 
 
 
 def _faces(label: int, scan: _Scan) -> tuple[str, ...]:
-    """Borders on which a label has more than a speck (10 mm2) of voxels."""
+    """Borders that cut a label."""
     affine = scan.labels.affine
-    cut = set()
+    cut, usual_mm2 = set(), []
     for axis, profile in enumerate(scan.statistics.profiles):
-        pixel_mm2 = affine.voxel_volume_ml * 1000 / affine.spacing[axis]
-        for code, slice_index in zip(face_codes(affine.codes, axis), (0, -1), strict=True):
-            if profile[label, slice_index] * pixel_mm2 >= LEAST_CUT_MM2:
+        sections_mm2 = profile[label] * (affine.voxel_volume_ml * 1000 / affine.spacing[axis])
+        usual_mm2.append(float(np.median(sections_mm2[sections_mm2 > 0])))
+        for code, inwards in zip(face_codes(affine.codes, axis), (sections_mm2, sections_mm2[::-1]), strict=True):
+            if inwards[0] >= _least_section_mm2(usual_mm2[axis]) and not _is_stray(inwards):
                 cut.add(code)
     names = [f"{name} of the scan" for code, name in FACE_NAMES.items() if code in cut]
-    pixel_mm2 = affine.voxel_volume_ml * 1000 / affine.spacing[patient_axes(affine.codes)[2]]
-    if scan.rim_counts[label] * pixel_mm2 >= LEAST_CUT_MM2:
+    across = [usual_mm2[axis] for axis in patient_axes(affine.codes)[:2]]
+    if scan.rim_mm2[label] >= _least_section_mm2(min(across)):
         names.append("circular field of view")
     return tuple(names)
+
+
+def _least_section_mm2(usual_mm2: float) -> float:
+    return max(LEAST_CUT_MM2, LEAST_CUT_SHARE * usual_mm2)
+
+
+def _is_stray(inwards: np.ndarray) -> bool:
+    """Whether what lies on the border ends, going inwards, before it holds a fair share of the organ."""
+    gap = np.flatnonzero(inwards == 0)
+    piece = inwards[: gap[0]] if gap.size else inwards
+    return bool(piece.sum() < LEAST_PIECE_SHARE * inwards.sum())
 
 
 def _explain_missing(measured: list[OrganMeasurement], scan: _Scan) -> list[OrganMeasurement]:

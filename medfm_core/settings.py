@@ -58,3 +58,8 @@ def _number(name: str, kind: type) -> int | float | None:
     if value <= 0:
         raise InputError(f"the environment variable {name} is {text!r}", f"set it to a positive {kind.__name__}")
     return value
+
+
+def local_world_size() -> int:
+    """How many processes of this run torchrun started on this machine; 1 without torchrun."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE") or 1)

@@ -38,19 +38,25 @@ def from_dict(cls: type[T], data: Any, where: str, error: type[MedFMError] = Inp
         raise error(f"{where}: {problem}", "correct that entry") from problem
 
 
-def to_dict(value: Any) -> Any:
-    """The plain data from which `from_dict` makes an equal dataclass; what equals its default is left out."""
+def to_dict(value: Any, defaults: bool = False) -> Any:
+    """The plain data from which `from_dict` makes an equal dataclass.
+
+    Args:
+        value: a dataclass, or data with dataclasses in it.
+        defaults: keep what equals its default too.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
-            if not field.compare or item == _default(field):
+            if not field.compare or (not defaults and item == _default(field)):
                 continue
-            plain.update(to_dict(item) if field.metadata.get("rest") else {field.name: to_dict(item)})
+            inner = to_dict(item, defaults)
+            plain.update(inner if field.metadata.get("rest") else {field.name: inner})
         return plain
     if isinstance(value, Mapping):
-        return {key: to_dict(item) for key, item in value.items()}
-    return [to_dict(item) for item in value] if isinstance(value, (tuple, list)) else value
+        return {key: to_dict(item, defaults) for key, item in value.items()}
+    return [to_dict(item, defaults) for item in value] if isinstance(value, (tuple, list)) else value
 
 
 def unknown_name(what: str, name: object, known: Collection[str]) -> str:
@@ -111,6 +117,10 @@ def _value(kind: Any, value: Any, place: str) -> Any:
         return _dataclass(kind, value, place)
     if origin is tuple:
         return _tuple(arguments, value, place)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{place} must be one of {', '.join(map(str, arguments))}, not {_short(value)}")
+        return value
     if kind is Any or kind is object:
         return value
     if origin is not None and issubclass(origin, Mapping):

@@ -17,7 +17,7 @@ from medfm_core.io.atomic import atomic_text
 from medfm_core.segmentation import segment
 from medfm_core.volume import Kind
 from training.data.dice import dice_per_label
-from training.data.segmenter_cases import CaseFile, class_table, read_case_list
+from training.data.segmenter_cases import CaseFile, class_table, label_names, read_case_list
 
 LOBES = tuple(range(10, 15))
 LUNGS = 200
@@ -32,8 +32,7 @@ def evaluate_case(card: ModelCard, case: CaseFile) -> dict[str, float]:
     """
     image = read_volume(case.image)
     answer = segment(image, card).labels.voxels
-    names = {int(k): v for k, v in json.loads(case.names.read_text(encoding="utf-8"))["labels"].items()}
-    table = class_table(card.classes, names)
+    table = class_table(card.classes, label_names(case))
     vocabulary = load_vocabulary()
     ids = np.zeros(256, np.uint8)
     ids[1 : len(card.classes) + 1] = [vocabulary.by_name(name).id for name in card.classes]

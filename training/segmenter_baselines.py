@@ -17,8 +17,8 @@ from medfm_core.errors import MedFMError
 from medfm_core.io.atomic import atomic_text
 from training.data.dice import dice_per_label
 from training.data.labelled_case import LabelledCase
+from training.data.labelled_cases import TRUNK, ct_input
 from training.data.segmenter_cases import read_case_list, real_case
-from training.segmenter_recipe import read_recipe
 
 _LOBES = (
     "lung_upper_lobe_left",
@@ -49,6 +49,18 @@ def placed_labels(atlas: LabelledCase, target: LabelledCase) -> np.ndarray:
     return best
 
 
+def best_atlas(case: LabelledCase, others: list[LabelledCase]) -> dict[str, float]:
+    """Dice of the other patient whose labels, laid over, agree best; chosen with the answer known."""
+    lobes = [TRUNK.index(name) + 1 for name in _LOBES]
+    found = []
+    for other in others:
+        placed = placed_labels(other, case)
+        figures = dice_per_label(placed, case.classes, dict(enumerate(TRUNK, start=1)))
+        lungs = [np.isin(labels, lobes).astype(np.uint8) for labels in (placed, case.classes)]
+        found.append(figures | dice_per_label(*lungs, {1: "lungs"}))
+    return max(found, key=lambda figures: sum(figures.values()))
+
+
 def threshold_dice(case: LabelledCase, classes: tuple[str, ...]) -> dict[str, float]:
     """Dice of lungs as air that does not touch the border of the slice, and of each bone as all that is dense."""
     from scipy import ndimage
@@ -70,24 +82,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.segmenter_baselines", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder that the case list's paths start from")
     parser.add_argument("--cases", type=Path, default=here / "cases.csv", help="case list (CSV)")
-    parser.add_argument("--config", type=Path, default=here / "real.yaml", help="recipe whose classes and grid to use")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file too")
     options = parser.parse_args(arguments)
     try:
-        recipe = read_recipe(options.config)
         files = [case for case in read_case_list(options.cases, options.data) if case.role == "real"]
-        cases = [real_case(case, recipe.classes, recipe.input) for case in files]
-        figures = {}
-        for number, case in enumerate(cases):
-            placed = placed_labels(cases[number - 1], case)
-            names = dict(enumerate(recipe.classes, start=1))
-            copied = dice_per_label(placed, case.classes, names)
-            lobes = [recipe.classes.index(name) + 1 for name in _LOBES]
-            lungs = [np.isin(labels, lobes).astype(np.uint8) for labels in (placed, case.classes)]
-            figures[case.name] = {
-                "other patient's labels, laid over": copied | dice_per_label(*lungs, {1: "lungs"}),
-                "thresholds": threshold_dice(case, recipe.classes),
+        cases = [real_case(case, TRUNK, ct_input()) for case in files]
+        figures = {
+            case.name: {
+                "other patient's labels, laid over": best_atlas(case, [other for other in cases if other is not case]),
+                "thresholds": threshold_dice(case, TRUNK),
             }
+            for case in cases
+        }
     except MedFMError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code

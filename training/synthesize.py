@@ -21,7 +21,8 @@ EPILOG = """what a patient's folder holds:
   truth.json      organ volumes, findings (kind, organ, side, size, lesion numbers), every report sentence with what it
                   says (present, absent, uncertain, normal, background), and all that was drawn
 cohort.csv lists the patients: subject, study, path, modality, labels, lesions, split, region, phase, organs,
-findings, text.
+findings, text. manifest.csv is the same for `python -m training.prepare`, with a target column per kind of finding
+(1, 0, or empty where the scan cannot show it) and healthy, lesions (their number), sex and phase.
 
 examples:
   twenty torsos with random findings, and a picture of them:
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; the same command goes on where it was.", file=sys.stderr)
         return 1
-    print(f"{len(rows)} virtual patients in {options.out}; the list is {options.out / 'cohort.csv'}")
+    print(f"{len(rows)} virtual patients in {options.out}; the list for training is {options.out / 'manifest.csv'}")
     return 0
 
 

@@ -66,7 +66,7 @@ def probe_precision(net: nn.Module, sample: Tensor) -> Precision:
         net: the net, on its device, in fp32.
         sample: `(1, C, D, H, W)` input on the same device.
     """
-    if sample.device.type == "cpu" and not _cpu_has_bf16():
+    if sample.device.type == "cpu" and not cpu_has_bf16():
         return Precision()
     reference, slow = _timed(net, sample, torch.float32)
     candidate, fast = _timed(net, sample, torch.bfloat16)
@@ -77,7 +77,8 @@ def probe_precision(net: nn.Module, sample: Tensor) -> Precision:
     return Precision(torch.float32, 1.0, 1.0)
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bf16 in hardware; emulated, it would be slower than fp32."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, bool)() for name in checks)
 

@@ -1,18 +1,29 @@
 """From class probabilities on the model's grid to labels on the input's grid, slab by slab.
 
-The classes compete at the input's resolution, so that contours are smooth, but each class is enlarged only inside the
-box where it has a chance, against the best score so far: the classes x full-resolution tensor never exists.
+The classes compete at the input's resolution, so that contours are smooth, but the classes x full-resolution tensor
+never exists: the grid is taken in small blocks, and in each only the classes are enlarged that can win there. What
+cannot win is known from the block's extremes, without a threshold, so the labels are those of the full tensor.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from medfm_core.inference.sliding import Slab
 
-_CHANCE = 0.08  # a class below this everywhere near a voxel cannot win there: the background or another beats it
+_ACROSS = 32  # canvas voxels along the side of a block: small enough that most blocks hold one class
+_MOST_MODEL = 16  # model voxels along the side of a block: keeps its products below the size that starts threads
+_ROUNDING = 1e-5  # probabilities closer than this are not told apart by bounds
+
+
+class Span(NamedTuple):
+    """A stretch of one axis: canvas voxels, the model voxels they lie between, and how they mix them."""
+
+    canvas: slice
+    model: slice
+    weights: np.ndarray  # (canvas voxels, model voxels) float32
 
 
 class LabelPainter:
@@ -20,7 +31,7 @@ class LabelPainter:
 
     Args:
         canvas: `(D, H, W)` uint8, written in place; the input's grid in the model's axis order.
-        positions: for each axis of the canvas, where its voxels lie on the model's grid, in model voxels.
+        positions: for each axis of the canvas, where its voxels lie on the model's grid, in model voxels, rising.
         ids: label written for each class, `(classes,)` uint8; class 0 is the background.
         rows_at_once: rows of the canvas painted together; bounds the memory.
     """
@@ -34,10 +45,10 @@ class LabelPainter:
     ) -> None:
         self._canvas = canvas
         self._positions = positions
-        self._ids = torch.from_numpy(np.asarray(ids, np.uint8))
+        self._ids = np.asarray(ids, np.uint8)
         self._rows_at_once = rows_at_once
         self._painted = 0
-        self._tail: Tensor | None = None
+        self._tail: np.ndarray | None = None
 
     def add(self, slab: Slab, *, last: bool) -> None:
         """Paint every canvas row that lies between rows known by now.
@@ -46,64 +57,90 @@ class LabelPainter:
             slab: rows that follow those of the slab before.
             last: no slab follows; rows beyond the last one take its values.
         """
-        known, start = slab.probabilities, slab.start
+        known, start = slab.probabilities.numpy(), slab.start
         if self._tail is not None:
-            known, start = torch.cat([self._tail, known], dim=1), start - self._tail.shape[1]
+            known, start = np.concatenate([self._tail, known], axis=1), start - self._tail.shape[1]
         rows = self._positions[0]
         end = len(rows) if last else int(np.searchsorted(rows, start + known.shape[1] - 1, side="right"))
         for first in range(self._painted, end, self._rows_at_once):
             stop = min(end, first + self._rows_at_once)
-            self._canvas[first:stop] = self._paint(known, rows[first:stop] - start).numpy()
+            self._canvas[first:stop] = self._paint(known, rows[first:stop] - start)
         self._painted = max(self._painted, end)
-        self._tail = known[:, -1:].clone()
+        self._tail = known[:, -1:].copy()
 
-    def _paint(self, known: Tensor, rows: np.ndarray) -> Tensor:
+    def _paint(self, known: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Label the canvas rows at model positions `rows`, `(n, H, W)` uint8."""
-        low, high = (
-            int(np.clip(np.floor(rows[0]), 0, known.shape[1] - 1)),
-            int(np.clip(np.ceil(rows[-1]), 0, known.shape[1] - 1)),
-        )
-        near = known[:, low : high + 1]
-        winners = near.argmax(dim=0).unique().tolist()
-        y, x = self._positions[1], self._positions[2]
-        best = torch.zeros(len(rows), len(y), len(x))
-        labels = torch.zeros(best.shape, dtype=torch.uint8)
-        for channel in winners:
-            scores = near[channel]
-            box = _box_above(scores.amax(dim=0), _CHANCE)
-            if box is None:
-                continue
-            (y0, y1), (x0, x1) = (_span(p, *b) for p, b in zip((y, x), box, strict=True))
-            enlarged = _lerp(_lerp(_lerp(scores, rows - low, 0), y[y0:y1], 1), x[x0:x1], 2)
-            view = best[:, y0:y1, x0:x1]
-            wins = enlarged > view
-            torch.maximum(view, enlarged, out=view)
-            labels[:, y0:y1, x0:x1].masked_fill_(wins, int(self._ids[channel]))
-        return labels
+        size = known.shape[1]
+        depth = _span(rows, size, slice(0, len(rows)))
+        near = known[:, depth.model]
+        down, across = (_spans(p, n) for p, n in zip(self._positions[1:], near.shape[2:], strict=True))
+        labels = np.empty((len(self._positions[1]), len(rows), len(self._positions[2])), np.uint8)  # H first: see below
+        for row, possible_in_row in zip(down, _can_win(near, down, across), strict=True):
+            for column, possible in zip(across, possible_in_row, strict=True):
+                block = near[:, :, row.model, column.model]
+                winner, *others = np.flatnonzero(possible)
+                view = labels[row.canvas, :, column.canvas]
+                view[...] = self._ids[winner]
+                best = _enlarge(block[winner], depth, row, column) if others else None
+                for rival in others:
+                    scores = _enlarge(block[rival], depth, row, column)
+                    np.copyto(view, self._ids[rival], where=scores > best)
+                    np.maximum(best, scores, out=best)
+        return labels.transpose(1, 0, 2)
 
 
-def _box_above(plane: Tensor, floor: float) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """First and last index above a floor along both axes of `(H, W)`, or None."""
-    mask = plane > floor
-    ys, xs = mask.any(1).nonzero()[:, 0], mask.any(0).nonzero()[:, 0]
-    if not len(ys):
-        return None
-    return (int(ys[0]), int(ys[-1])), (int(xs[0]), int(xs[-1]))
+def _can_win(near: np.ndarray, down: list[Span], across: list[Span]) -> np.ndarray:
+    """Which classes can have the highest probability somewhere in each block, `(blocks down, blocks across, classes)`.
+
+    Between voxels a class stays within its extremes over the block's voxels. So it cannot win where another one's
+    minimum is above its maximum. Nor can it where all that are as weak or weaker leave the others so much of the sum,
+    which is 1, that the best of these is above it.
+    """
+    high = _reduce(np.maximum, near.max(axis=1), down, across)
+    low = _reduce(np.minimum, near.min(axis=1), down, across)
+    classes = len(high)
+    weakest_first = np.sort(high, axis=0)
+    others = np.maximum(classes - np.arange(1, classes + 1), 1).reshape(-1, 1, 1)
+    best_of_others = (1 - np.cumsum(weakest_first, axis=0)) / others
+    hopeless = np.where(weakest_first < best_of_others - _ROUNDING, weakest_first, -1.0).max(axis=0)
+    return ((high > hopeless) & (high >= low.max(axis=0) - _ROUNDING)).transpose(1, 2, 0)
 
 
-def _span(positions: np.ndarray, first: int, last: int) -> tuple[int, int]:
-    """Canvas indices whose model position lies within one voxel of `[first, last]`."""
-    return int(np.searchsorted(positions, first - 1)), int(np.searchsorted(positions, last + 1, side="right"))
+def _reduce(function: np.ufunc, plane: np.ndarray, down: list[Span], across: list[Span]) -> np.ndarray:
+    """Reduce `(classes, H, W)` to `(classes, blocks down, blocks across)`."""
+    plane = np.stack([function.reduce(plane[:, span.model], axis=1) for span in down], axis=1)
+    return np.stack([function.reduce(plane[:, :, span.model], axis=2) for span in across], axis=2)
 
 
-def _lerp(values: Tensor, positions: np.ndarray, axis: int) -> Tensor:
-    """Linear interpolation along one axis at increasing positions, clamped to the ends."""
-    size = values.shape[axis]
-    clamped = np.clip(positions, 0, size - 1)
-    low = np.minimum(clamped.astype(np.int64), max(size - 2, 0))
-    share = torch.from_numpy((clamped - low).astype(np.float32)).reshape(
-        [-1 if a == axis else 1 for a in range(values.ndim)]
-    )
-    lower = values.index_select(axis, torch.from_numpy(low))
-    upper = values.index_select(axis, torch.from_numpy(np.minimum(low + 1, size - 1)))
-    return torch.lerp(lower, upper, share.expand_as(lower))
+def _enlarge(block: np.ndarray, depth: Span, row: Span, column: Span) -> np.ndarray:
+    """Interpolate `(D, H, W)` of the model to the canvas, `(H', D', W')`: H comes last, on its own the fewest times."""
+    rows, columns = block.shape[1:]
+    deep = (depth.weights @ block.reshape(len(block), -1)).reshape(-1, rows, columns)
+    wide = deep.transpose(1, 0, 2).reshape(-1, columns) @ column.weights.T
+    return (row.weights @ wide.reshape(rows, -1)).reshape(len(row.weights), len(deep), -1)
+
+
+def _spans(positions: np.ndarray, size: int) -> list[Span]:
+    """Cut an axis of the canvas into stretches of about `_ACROSS` voxels that begin at whole model voxels."""
+    step = int(np.clip(round(_ACROSS * size / len(positions)), 2, _MOST_MODEL))
+    lower = _lower(positions, size)
+    edges = [*np.searchsorted(lower, range(0, max(size - 1, 1), step)), len(positions)]
+    return [_span(positions, size, slice(int(a), int(b))) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+
+
+def _span(positions: np.ndarray, size: int, canvas: slice) -> Span:
+    """Weights of linear interpolation for a stretch of the canvas, clamped to the model's ends."""
+    lower = _lower(positions[canvas], size)
+    upper = np.minimum(lower + 1, size - 1)
+    share = np.clip(positions[canvas], 0, size - 1) - lower
+    first, stop = int(lower[0]), int(upper[-1]) + 1
+    index = np.arange(len(lower))
+    weights = np.zeros((len(lower), stop - first), np.float32)
+    weights[index, upper - first] = share
+    weights[index, lower - first] += 1 - share
+    return Span(canvas, slice(first, stop), weights)
+
+
+def _lower(positions: np.ndarray, size: int) -> np.ndarray:
+    """The model voxel at or before each position."""
+    return np.minimum(np.clip(positions, 0, size - 1).astype(np.int64), max(size - 2, 0))

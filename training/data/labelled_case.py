@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from medfm_core.io.atomic import atomic_write
+
 IGNORE = 255
 
 
@@ -60,10 +62,10 @@ def channel_table(organ_ids_of_class: Mapping[int, Sequence[int]], size: int = 2
 
 
 def save_case(case: LabelledCase, path: Path) -> None:
-    """Write a case as a compressed npz."""
-    np.savez_compressed(
-        path, name=case.name, hu=case.hu, classes=case.classes, means_hu=case.means_hu, spacing_mm=case.spacing_mm
-    )
+    """Write a case as a compressed npz, whole or not at all."""
+    values = {"hu": case.hu, "classes": case.classes, "means_hu": case.means_hu, "spacing_mm": case.spacing_mm}
+    with atomic_write(path) as part:
+        np.savez_compressed(part, name=case.name, **values)
 
 
 def load_case(path: Path) -> LabelledCase:

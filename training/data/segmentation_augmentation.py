@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ class SegmentationAugmentation:
         elastic_mm: largest standard deviation of the elastic displacement, at control points `elastic_step_mm` apart.
         slab_probability: share of samples cut to a slab along the body, as short scans are.
         circle_probability: share of samples with a round field of view that cuts the body.
+        mirror_probability: share of samples mirrored left to right. Paired organs change their names with the side, so
+            that a kidney is told by its place and look and not by the liver beside it.
     """
 
     rotation_deg: tuple[float, float, float] = (9.0, 9.0, 14.0)
@@ -36,6 +39,7 @@ class SegmentationAugmentation:
     slab_probability: float = 0.3
     slab_mm: tuple[float, float] = (36.0, 190.0)
     circle_probability: float = 0.12
+    mirror_probability: float = 0.0
     noise_hu: tuple[float, float] = (0.0, 35.0)
     blur_probability: float = 0.35
     thick_probability: float = 0.25
@@ -75,7 +79,27 @@ def sample_patch(
     hu, inside = _truncate(hu, inside, spacing_mm, plan, rng)
     classes[~inside] = IGNORE
     hu[~inside] = AIR_HU
+    if plan.mirror_probability > 0 and rng.random() < plan.mirror_probability:
+        return hu.flip(-1), mirror_table(plan.contrast.names)[classes].flip(-1)
     return hu, classes
+
+
+@lru_cache(maxsize=4)
+def mirror_table(names: tuple[str, ...]) -> Tensor:
+    """Class that each class becomes in a mirrored body, `(256,)` int64; unpaired organs stay what they are.
+
+    Args:
+        names: vocabulary names in channel order, from channel 1.
+    """
+    table = torch.arange(256)
+    channel = {name: number for number, name in enumerate(names, start=1)}
+    for name, number in channel.items():
+        side = "left" if name.endswith("_left") else "right"
+        partner = name.removesuffix(f"_{side}") + ("_right" if side == "left" else "_left")
+        # The left lung has no middle lobe: its counterpart, the lingula, is part of the upper one.
+        partner = "lung_upper_lobe_left" if name == "lung_middle_lobe_right" else partner
+        table[number] = channel.get(partner, number)
+    return table
 
 
 def _patch_points(

@@ -31,7 +31,7 @@ _REGIONS = ("torso", "chest", "abdomen_pelvis", "chest_abdomen", "chest_abdomen_
 
 @dataclass(frozen=True)
 class CaseFile:
-    """One row of a case list; `labels` and `names` are None for a scan without labels."""
+    """One row of a case list; `labels` is None for a scan without labels, `names` where values are vocabulary ids."""
 
     name: str
     image: Path
@@ -85,9 +85,16 @@ def on_model_grid(image: Volume, labels: Volume, spec: InputSpec) -> tuple[np.nd
 
 def real_case(file: CaseFile, classes: Sequence[str], spec: InputSpec) -> LabelledCase:
     """Read one labelled scan."""
-    names = {int(k): v for k, v in json.loads(file.names.read_text(encoding="utf-8"))["labels"].items()}
     hu, values = on_model_grid(read_volume(file.image), read_volume(file.labels, kind=Kind.LABEL), spec)
-    return make_case(file.name, hu, class_table(classes, names)[values], len(classes) + 1, spec.spacing_mm[::-1])
+    channels = class_table(classes, label_names(file))[values]
+    return make_case(file.name, hu, channels, len(classes) + 1, spec.spacing_mm[::-1])
+
+
+def label_names(file: CaseFile) -> dict[int, str]:
+    """Vocabulary name of each value of a case's label map: its names file, or the vocabulary's ids without one."""
+    if file.names is None:
+        return {organ.id: organ.name for organ in load_vocabulary().organs}
+    return {int(k): v for k, v in json.loads(file.names.read_text(encoding="utf-8"))["labels"].items()}
 
 
 def pseudo_case(

@@ -21,7 +21,9 @@ from medfm_core.errors import InputError
 from medfm_core.io import write_labels, write_scalar
 from medfm_core.io.atomic import atomic_bytes, atomic_text, write_error
 from medfm_core.progress import SILENT, Progress
+from training.data.manifest_table import write_table
 from training.synthetic.anatomy import REGIONS
+from training.synthetic.cohort_manifest import MANIFEST_COLUMNS, manifest_cells
 from training.synthetic.contrast import PHASES
 from training.synthetic.lesions import KINDS
 from training.synthetic.patient import VirtualPatient, synthesize_patient
@@ -91,7 +93,7 @@ class CohortPlan:
 def make_cohort(
     plan: CohortPlan, folder: Path, *, workers: int = 1, previews: bool = False, progress: Progress = SILENT
 ) -> list[dict[str, str]]:
-    """Make the patients that are not there yet, then write `cohort.csv` (and `preview.png`).
+    """Make the patients that are not there yet, then write `cohort.csv`, `manifest.csv` (and `preview.png`).
 
     Args:
         plan: what to make.
@@ -101,7 +103,7 @@ def make_cohort(
         progress: advances by one per patient.
 
     Returns:
-        The manifest's rows.
+        The rows of `cohort.csv`.
 
     Raises:
         InputError: the folder holds a patient made with other arguments, or cannot be written.
@@ -129,6 +131,8 @@ def make_cohort(
                     raise
     rows = [manifest_row(path, folder) for _, path, _ in jobs]
     atomic_text(folder / "cohort.csv", _csv(rows))
+    cells = [manifest_cells(row, _truth(path)) for row, (_, path, _) in zip(rows, jobs, strict=True)]
+    write_table(folder / "manifest.csv", MANIFEST_COLUMNS, cells)
     if previews:
         _write_mosaic([path for _, path, _ in jobs], folder / "preview.png")
     return rows
@@ -192,7 +196,7 @@ def truth_of(patient: VirtualPatient, arguments: Mapping[str, object]) -> dict[s
 
 def manifest_row(path: Path, folder: Path) -> dict[str, str]:
     """A patient's row of `cohort.csv`; paths are relative to the cohort's folder."""
-    truth = json.loads((path / "truth.json").read_text(encoding="utf-8"))
+    truth = _truth(path)
     name = path.relative_to(folder).as_posix()
     draw = stream(int(truth["arguments"]["seed"]), "split").random()
     sentences = [s for s in truth["report"] if s["section"] != "impression"]
@@ -217,6 +221,10 @@ def report_text(patient: VirtualPatient) -> str:
             body = numbered if section == "impression" else " ".join(lines)
             parts.append(f"{head}\n{body}\n")
     return "\n".join(parts)
+
+
+def _truth(path: Path) -> dict[str, object]:
+    return json.loads((path / "truth.json").read_text(encoding="utf-8"))
 
 
 def _make(job: tuple[Mapping[str, object], Path, bool]) -> None:

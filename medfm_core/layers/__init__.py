@@ -1,0 +1,1 @@
+"""The bricks that the transformers share, one idea per file."""

@@ -1,0 +1,58 @@
+"""What a model card says of a run's network and input, by objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from medfm_core.cards import load_card
+from medfm_core.errors import InputError
+from medfm_core.strict import to_dict
+from training.engine.config import Recipe
+from training.engine.objective import Objective
+
+
+def card_entries(objective: Objective, recipe: Recipe) -> dict[str, Any]:
+    """The card's `task`, `architecture`, `input` and, for a segmenter, `labels`.
+
+    Raises:
+        InputError: weights of this objective have no card.
+    """
+    name = recipe.names["objective"]
+    if name not in _ENTRIES:
+        raise InputError(f"weights of the objective {name!r} have no card", f"export one of {', '.join(_ENTRIES)}")
+    return _ENTRIES[name](recipe)
+
+
+def _organ_segmentation(recipe: Recipe) -> dict[str, Any]:
+    from medfm_core.models.segmenter import ARCHITECTURE
+
+    data, model = recipe.data, recipe.model
+    return {
+        "task": "organ_segmentation",
+        "architecture": {"name": ARCHITECTURE, **to_dict(model), "out_channels": model.out_channels},
+        "input": to_dict(replace(data.input, spacing_mm=(data.spacing_mm,) * 3)),
+        "labels": {str(channel): name for channel, name in enumerate(data.classes, start=1)},
+    }
+
+
+def _videomae(recipe: Recipe) -> dict[str, Any]:
+    from dataclasses import fields
+
+    from medfm_core.models.vit import VolumeTransformerConfig
+
+    # Of a design with more around it, such as TotalFM, the transformer alone is trained and exported.
+    values = {f.name: getattr(recipe.model, f.name) for f in fields(VolumeTransformerConfig)}
+    spec = load_card(recipe.data.card).input if recipe.data.card else recipe.data.input
+    return {
+        "task": "embedding",
+        "architecture": {"name": "volume_transformer", **to_dict(values)},
+        "input": to_dict(replace(spec, size=recipe.data.crop)),
+    }
+
+
+_ENTRIES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
+    "organ_segmentation": _organ_segmentation,
+    "videomae": _videomae,
+}

@@ -1,0 +1,55 @@
+"""Where a crop lies, and how its values are scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medfm_core.card_parts import Intensity
+from training.data.stored_volume import StoredVolume
+from training.data.volume_statistics import quantile
+
+
+def draw_start(
+    shape: Sequence[int], size: Sequence[int], rng: np.random.Generator, points: np.ndarray | None = None
+) -> tuple[int, ...]:
+    """Draw where a crop begins.
+
+    Args:
+        shape: of the volume.
+        size: of the crop; along axes where it is larger than the volume, the volume is centred in it.
+        rng: draws evenly among all possible places.
+        points: `(N, 3)`; if any are given, the crop contains one of them.
+    """
+    chosen = None if points is None or not len(points) else points[int(rng.integers(len(points)))]
+    centred = centre_start(shape, size)
+    start = []
+    for axis, (length, count) in enumerate(zip(shape, size, strict=True)):
+        low, high = 0, length - count
+        if high <= 0:
+            start.append(centred[axis])
+            continue
+        if chosen is not None:
+            low, high = max(low, int(chosen[axis]) - count + 1), min(high, int(chosen[axis]))
+        start.append(int(rng.integers(low, high + 1)))
+    return tuple(start)
+
+
+def resolved(intensity: Intensity, volume: StoredVolume) -> Intensity:
+    """An intensity rule that depends on the whole volume as one that does not, by the volume's statistics."""
+    if intensity.kind != "percentiles":
+        return intensity
+    low, high = (quantile(volume.facts["statistics"], percent) for percent in intensity.percentiles)
+    return Intensity("clip_scale", hu=(low, high if high > low else low + 1.0), to=intensity.to)
+
+
+def centre_start(shape: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
+    """Where a crop in the middle begins; negative along axes where it is larger than the volume."""
+    return tuple((length - count) // 2 for length, count in zip(shape, size, strict=True))
+
+
+def foreground_points(volume: StoredVolume, labels: bool, rng: np.random.Generator) -> np.ndarray:
+    """Voxels of the foreground; with labels those of one of the volume's labels, each as likely as the others."""
+    known = sorted(volume.facts["points"]["labels"], key=int) if labels else []
+    return volume.points(int(known[int(rng.integers(len(known)))]) if known else None)

@@ -1,0 +1,1 @@
+"""What a run shows while it trains: scalars, speed, health of the representation, probes, alarms, plots."""

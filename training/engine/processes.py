@@ -1,0 +1,82 @@
+"""One process or many: device, precision and strategy by lightning-fabric, under torchrun where there are several."""
+
+from __future__ import annotations
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import TorchElasticEnvironment
+from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+from torch import nn
+
+from medfm_core.errors import InputError
+from training.engine.config import RunConfig
+
+
+def make_fabric(run: RunConfig, turns: int, bf16: bool) -> Fabric:
+    """Join the processes that torchrun started, or be the only one.
+
+    Args:
+        run: the recipe's `run` section.
+        turns: optimisers of the objective; with several, each turn leaves some parameters without gradient.
+        bf16: compute under autocast to bf16.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    device = pick_device(run)
+    several = TorchElasticEnvironment.detect()
+    count = int(TorchElasticEnvironment().world_size()) if several else 1
+    nodes = max(1, count // _local_world_size()) if several else 1
+    strategy: object = "auto"
+    if several and run.strategy == "fsdp":
+        strategy = ModelParallelStrategy(_shard, data_parallel_size=count, tensor_parallel_size=1)
+    elif several:
+        strategy = DDPStrategy(find_unused_parameters=turns > 1, broadcast_buffers=False)
+    fabric = Fabric(
+        accelerator="cuda" if device == "cuda" else "cpu",
+        devices=count // nodes,
+        num_nodes=nodes,
+        strategy=strategy,
+        precision="bf16-mixed" if bf16 else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def pick_device(run: RunConfig) -> str:
+    """Resolve `auto` to `cuda` where there is one.
+
+    Raises:
+        InputError: a GPU is asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if run.device == "cuda" and not there:
+        raise InputError("run.device is cuda, but torch finds no GPU", "choose cpu, or install torch for your GPU")
+    return "cuda" if there and run.device != "cpu" else "cpu"
+
+
+def world_size() -> int:
+    """Number of processes of this run, before they have joined."""
+    return int(TorchElasticEnvironment().world_size()) if TorchElasticEnvironment.detect() else 1
+
+
+def rank() -> int:
+    """Number of this process, before they have joined."""
+    return int(TorchElasticEnvironment().global_rank()) if TorchElasticEnvironment.detect() else 0
+
+
+def _local_world_size() -> int:
+    from medfm_core.settings import local_world_size
+
+    return local_world_size()
+
+
+def _shard(module: nn.Module, mesh: object) -> nn.Module:
+    """Shard every block that a model lists in `blocks`, then the rest (FSDP2)."""
+    from torch.distributed.fsdp import fully_shard
+
+    inner = mesh["data_parallel"]
+    for part in module.modules():
+        for block in getattr(part, "blocks", ()) if isinstance(getattr(part, "blocks", None), nn.ModuleList) else ():
+            fully_shard(block, mesh=inner)
+    return fully_shard(module, mesh=inner)

@@ -1,0 +1,89 @@
+"""The parts that recipes name: models, objectives and data sources, each with its typed configuration.
+
+Nothing is imported before a recipe asks for it, so that a command starts fast and an optional library is needed only by
+the parts that use it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from medfm_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named part.
+
+    Attributes:
+        config: `module:Class`, a frozen dataclass.
+        build: `module:callable`; objectives are called with `(model_config, config)`, data sources with
+            `(config, seed)`; models are built by their objective.
+        sizes: `module:callable` that returns values of the configuration by size name; None where there are no sizes.
+    """
+
+    config: str
+    build: str | None = None
+    sizes: str | None = None
+
+    def config_type(self) -> type:
+        """Import the configuration's class."""
+        return _import(self.config)
+
+    def size_table(self) -> Mapping[str, Mapping[str, Any]]:
+        """Values of the configuration by size."""
+        return _import(self.sizes)() if self.sizes else {}
+
+    def make(self, *arguments: Any) -> Any:
+        """Build the part."""
+        return _import(self.build)(*arguments)
+
+
+PARTS: dict[str, dict[str, Part]] = {
+    "model": {
+        "organ_segmenter": Part("medfm_core.models.segmenter:SegmenterConfig"),
+        "totalfm": Part("medfm_core.models.totalfm:TotalFMConfig", sizes="medfm_core.models.totalfm:sizes"),
+    },
+    "objective": {
+        "organ_segmentation": Part(
+            "training.objectives.organ_segmentation:OrganSegmentationConfig",
+            "training.objectives.organ_segmentation:OrganSegmentation",
+        ),
+        "videomae": Part("training.objectives.videomae:VideoMAEConfig", "training.objectives.videomae:VideoMAE"),
+        "supervised": Part(
+            "training.objectives.supervised:SupervisedConfig", "training.objectives.supervised:Supervised"
+        ),
+    },
+    "data": {
+        "labelled_cases": Part(
+            "training.data.labelled_cases:LabelledCasesConfig", "training.data.labelled_cases:LabelledCases"
+        ),
+        "target_volumes": Part(
+            "training.data.target_volumes:TargetVolumesConfig", "training.data.target_volumes:TargetVolumes"
+        ),
+        "volumes": Part("training.data.volumes:VolumesConfig", "training.data.volumes:Volumes"),
+    },
+}
+
+
+def find_part(section: str, name: str) -> Part:
+    """Find a part of a section, `model`, `objective` or `data`.
+
+    Raises:
+        InputError: no part has that name; the nearest is named.
+    """
+    parts = PARTS[section]
+    if name in parts:
+        return parts[name]
+    near = get_close_matches(str(name), parts, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(parts))}"
+    raise InputError(f"no {section} is called {name!r}", hint)
+
+
+def _import(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,1 @@
+"""Which tokens a model does not get to see."""
