@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 
 from medfm_core.volume import Volume
 
@@ -21,8 +22,6 @@ def body_mask(volume: Volume, coarse_mm: float) -> tuple[np.ndarray, tuple[int, 
     Returns:
         A bool array over every n-th voxel along each axis, and the three n. All False where nothing is dense enough.
     """
-    from scipy import ndimage
-
     steps = tuple(max(1, round(coarse_mm / s)) for s in volume.affine.spacing)
     coarse = volume.voxels[:: steps[0], :: steps[1], :: steps[2]] > _BODY_HU
     opened = ndimage.binary_opening(coarse, iterations=1)

@@ -2,9 +2,10 @@
 
 A number is only given for what is in the scan: each structure has a state, and every state but "present" has a reason.
 
-An organ counts as cut where its section on a border is at least a fifth of its usual (median) section across the same
-axis. A tube that runs on beyond the scan is cut by this, however thin; a rounded organ whose section there is smaller
-lacks less than 0.5 % of its volume. A stray piece on a border, apart from the organ along that axis, does not cut it.
+An organ counts as cut where its section on a border is at least 0.3 of its slim section across the same axis: the lower
+quartile of its sections. So a tube that runs on beyond the scan is cut, however wide it is elsewhere, while a rounded
+organ with a smaller section there lacks less than 0.4 % of its volume. A stray piece on the border, apart from the
+organ along that axis, does not cut it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 LEAST_VOXELS = 5
 LEAST_ML = 0.05
 LEAST_CUT_MM2 = 10.0
-LEAST_CUT_SHARE = 0.2  # of the usual section: a sphere cut there lacks 0.5 % of its volume
+LEAST_CUT_SHARE = 0.3  # of the slim section: a sphere cut there lacks 0.34 % of its volume
 LEAST_PIECE_SHARE = 0.05  # of an organ's voxels: what holds less and lies apart is a stray piece
 
 
@@ -219,22 +220,22 @@ def _without_numbers(organ: Organ, state: State, reason: str, parts: tuple[str, 
 def _faces(label: int, scan: _Scan) -> tuple[str, ...]:
     """Borders that cut a label."""
     affine = scan.labels.affine
-    cut, usual_mm2 = set(), []
+    cut, slim_mm2 = set(), []
     for axis, profile in enumerate(scan.statistics.profiles):
         sections_mm2 = profile[label] * (affine.voxel_volume_ml * 1000 / affine.spacing[axis])
-        usual_mm2.append(float(np.median(sections_mm2[sections_mm2 > 0])))
+        slim_mm2.append(float(np.percentile(sections_mm2[sections_mm2 > 0], 25)))
         for code, inwards in zip(face_codes(affine.codes, axis), (sections_mm2, sections_mm2[::-1]), strict=True):
-            if inwards[0] >= _least_section_mm2(usual_mm2[axis]) and not _is_stray(inwards):
+            if inwards[0] >= _least_section_mm2(slim_mm2[axis]) and not _is_stray(inwards):
                 cut.add(code)
     names = [f"{name} of the scan" for code, name in FACE_NAMES.items() if code in cut]
-    across = [usual_mm2[axis] for axis in patient_axes(affine.codes)[:2]]
+    across = [slim_mm2[axis] for axis in patient_axes(affine.codes)[:2]]
     if scan.rim_mm2[label] >= _least_section_mm2(min(across)):
         names.append("circular field of view")
     return tuple(names)
 
 
-def _least_section_mm2(usual_mm2: float) -> float:
-    return max(LEAST_CUT_MM2, LEAST_CUT_SHARE * usual_mm2)
+def _least_section_mm2(slim_mm2: float) -> float:
+    return max(LEAST_CUT_MM2, LEAST_CUT_SHARE * slim_mm2)
 
 
 def _is_stray(inwards: np.ndarray) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from medfm_core.cards import ModelCard
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.io.atomic import atomic_text, atomic_write
+from medfm_core.settings import read_settings
 from medfm_core.strict import from_dict
 
 EXAMPLES = """examples:
@@ -22,8 +23,8 @@ EXAMPLES = """examples:
         --about training/recipes/segmenter/about.json --folds fold-a.json fold-b.json --baselines baselines.json
 
 about.json holds the card's words: licence, trained_on (data with their licences), intended_use, limits, and whatever
-else a card may say; without it, the card says that nothing is known and may be used by you alone.
-Weights are the running average where the run kept one. MEDFM_RESOURCES=my-resources lets all commands find them."""
+else a card may say; without it, the card says that nothing is stated. Weights are the running average where the run
+kept one. Commands take the card by its path, e.g. `training.probe --card my-resources/cards/my-encoder.v1.json`."""
 _NOTE = (
     "Dice against a network's labels at the scan's own resolution; the shipped weights have seen both patients. Organs "
     "that the other scan does not show were learnt from virtual patients alone."
@@ -73,7 +74,7 @@ def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], whic
         "id": card_id,
         **entries,
         "weights": [{"file": weights.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}],
-        "source": {"kind": "shipped"},
+        "source": _source(resources),
         **_UNKNOWN,
         **about,
     }
@@ -82,6 +83,12 @@ def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], whic
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_text(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def _source(resources: Path) -> dict[str, str]:
+    """The project's own weights are found wherever it is installed; others beside their card."""
+    own = resources.resolve() == read_settings().resources.resolve()
+    return {"kind": "shipped"} if own else {"kind": "file", "path": "../weights"}
 
 
 def measured_entries(folds: list[Path], baselines: Path | None) -> list[dict]:

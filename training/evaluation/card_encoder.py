@@ -41,4 +41,15 @@ def _totalfm(card: ModelCard) -> nn.Module:
     return load_image_encoder(card.weights_path, config)
 
 
-_LOADERS = {"totalfm": _totalfm}
+def _transformer(card: ModelCard) -> nn.Module:
+    from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
+    from medfm_core.weights import load_weights
+
+    options = dict(card.architecture.options)
+    encoder = VolumeTransformer(from_dict(VolumeTransformerConfig, options, f"the card {card.id}", WeightsError))
+    state = load_weights(card.weights_path, {name: tuple(v.shape) for name, v in encoder.state_dict().items()})
+    encoder.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
+    return encoder.eval().requires_grad_(False)
+
+
+_LOADERS = {"totalfm": _totalfm, "volume_transformer": _transformer}

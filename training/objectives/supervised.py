@@ -33,6 +33,7 @@ class SupervisedConfig:
         head_depth: blocks of an attentive head.
         frozen_encoder: train the head alone.
         layer_decay: each block of the encoder learns this much slower than the next deeper one; 1 for all alike.
+        head_rate: how many times faster than the last block the head learns; it starts from nothing.
         label_smoothing: share of the target that is spread over the classes.
         class_weights: weight of each class, or of each label's positives; none by default.
         target_mean: mean of a regression's training targets.
@@ -47,6 +48,7 @@ class SupervisedConfig:
     head_depth: int = 1
     frozen_encoder: bool = False
     layer_decay: float = 1.0
+    head_rate: float = 1.0
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
     target_mean: float = 0.0
@@ -59,6 +61,8 @@ class SupervisedConfig:
             raise ValueError(f"outputs {self.outputs} are too few for a {self.task}")
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay {self.layer_decay} must lie in (0, 1]")
+        if self.head_rate <= 0:
+            raise ValueError(f"head_rate {self.head_rate} must be positive")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing {self.label_smoothing} must lie in [0, 1)")
         several = self.task in ("multi_label", "regression") and len(self.targets) == self.outputs
@@ -97,6 +101,8 @@ class Supervised(Objective):
             self.head = build_head(config.head, width, config.outputs, config.head_depth)
         weights = torch.ones(config.outputs) if config.class_weights is None else torch.tensor(config.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
+        for value in self.head.parameters():
+            value.lr_scale = config.head_rate
         if config.frozen_encoder:
             self.encoder.requires_grad_(False).eval()
         else:
@@ -140,7 +146,7 @@ class Supervised(Objective):
         """
         limit = {"classification": self.config.outputs, "multi_label": 2}.get(self.config.task)
         for name in self.config.targets if limit else ():
-            if bool((torch.as_tensor(sample[name]) >= limit).any()):
+            if name in sample and bool((torch.as_tensor(sample[name]) >= limit).any()):
                 raise InputError(f"the target {name!r} holds a class beyond {limit - 1}", "check objective.outputs")
         return sample
 

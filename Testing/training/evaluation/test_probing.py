@@ -11,7 +11,7 @@ from rich.console import Console
 from toy_probe import ToyEncoder, ToySource
 
 from medfm_core.errors import InputError
-from training.evaluation.bootstrap import BootstrapPlan
+from training.evaluation.bootstrap import BootstrapPlan, Estimate
 from training.evaluation.cohort import Cohort, Targets
 from training.evaluation.encoders import randomised
 from training.evaluation.evaluate import Figure, Judged, compare, evaluate
@@ -19,7 +19,7 @@ from training.evaluation.features import Extraction, extract_features
 from training.evaluation.metrics import scorers
 from training.evaluation.plots import draw_report
 from training.evaluation.probing import RANDOM, ProbeStudy, run_study
-from training.evaluation.report import Report, Row, plain, print_report
+from training.evaluation.report import Report, Row, estimate_text, plain, print_report
 
 PLAN = BootstrapPlan(100, method="percentile")
 
@@ -141,6 +141,12 @@ def test_resamples_that_lack_a_label_keep_the_mean_over_the_others():
     assert found.parts["often"].low is not None
     assert found.parts["once"].low is None
     assert "cannot be scored" in found.parts["once"].note
+
+
+def test_estimates_read_as_figures_with_intervals():
+    assert estimate_text(Estimate(0.8124, 0.77, 0.85)) == "0.812 [0.770, 0.850]"
+    assert estimate_text(Estimate(-0.0001)) == "0.000"
+    assert estimate_text(Estimate(None, note="nothing there")) == "none"
 
 
 def test_reports_show_figures_intervals_and_reasons(toy, tmp_path):

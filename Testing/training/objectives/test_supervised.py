@@ -109,14 +109,14 @@ def test_a_frozen_encoder_stays_as_it_is_and_runs_without_dropout():
 
 
 def test_blocks_near_the_input_learn_slower():
-    objective = Supervised(VIT, SupervisedConfig(layer_decay=0.5))
+    objective = Supervised(VIT, SupervisedConfig(layer_decay=0.5, head_rate=10.0))
     scales = {name: getattr(value, "lr_scale", 1.0) for name, value in objective.named_parameters()}
     assert scales["encoder.patch_embedding.linear.weight"] == scales["encoder.positions.tables.0"] == 0.125
     assert scales["encoder.blocks.0.mlp.widen.weight"] == 0.25
     assert scales["encoder.blocks.1.mlp.widen.weight"] == 0.5
-    assert scales["head.answer.weight"] == 1.0
+    assert scales["head.answer.weight"] == 10.0
     optimiser = make_optimiser(objective, "all", OptimiserConfig())
-    assert {group["lr_scale"] for group in optimiser.param_groups} == {0.125, 0.25, 0.5, 1.0}
+    assert {group["lr_scale"] for group in optimiser.param_groups} == {0.125, 0.25, 0.5, 10.0}
     last = nn.ModuleDict(
         {"patch": nn.Linear(1, 1), "blocks": nn.ModuleList([nn.Linear(1, 1)]), "norm": nn.Linear(1, 1)}
     )
@@ -164,8 +164,8 @@ def test_what_does_not_fit_is_a_sentence():
         Supervised(ToyEncoder(), SupervisedConfig("segmentation"))
     with pytest.raises(InputError, match="no encoder"):
         Supervised("vit", SupervisedConfig())
-    for wrong in ({"outputs": 1}, {"layer_decay": 0.0}, {"label_smoothing": 1.0}, {"class_weights": (1.0,)},
-                  {"task": "regression", "class_weights": (1.0, 1.0)}, {"target_deviation": 0.0},
-                  {"targets": ("a", "b")}):  # fmt: skip
+    for wrong in ({"outputs": 1}, {"layer_decay": 0.0}, {"head_rate": 0.0}, {"label_smoothing": 1.0},
+                  {"class_weights": (1.0,)}, {"task": "regression", "class_weights": (1.0, 1.0)},
+                  {"target_deviation": 0.0}, {"targets": ("a", "b")}):  # fmt: skip
         with pytest.raises(ValueError, match=next(reversed(wrong))):
             SupervisedConfig(**wrong)
