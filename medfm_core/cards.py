@@ -45,7 +45,7 @@ class ModelCard:
     """Everything that is to be known of one set of weights.
 
     Attributes:
-        id: name of the card, e.g. "organ-segmenter-tiny.v1"; what it means never changes.
+        id: name of the card, e.g. "organ-segmenter-tiny.v2"; what it means never changes.
         task: one of `TASKS`.
         architecture: the network.
         weights: its files; the first of role "weights" is the network's own.

@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   an encoder, to be used by `training.probe --card` or to be shared:
     python -m training.export --run runs/videomae --id my-encoder.v1 --about about.json --resources my-resources
   the shipped organ segmenter, with the figures of its folds:
-    python -m training.export --run runs/fine --id organ-segmenter-tiny.v1 --resources Resources \\
+    python -m training.export --run runs/fine --id organ-segmenter-tiny.v2 --resources Resources \\
         --about training/recipes/segmenter/about.json --folds fold-a.json fold-b.json --baselines baselines.json
 
 about.json holds the card's words: licence, trained_on (data with their licences), intended_use, limits, and whatever

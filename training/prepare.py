@@ -33,7 +33,7 @@ what STORE holds then:
 examples:
   virtual patients, prepared as the shipped organ segmenter sees a CT:
     python -m training.synthesize --out cohort --count 20
-    python -m training.prepare --manifest cohort/manifest.csv --store store --card organ-segmenter-tiny.v1 --workers 2
+    python -m training.prepare --manifest cohort/manifest.csv --store store --card organ-segmenter-tiny.v2 --workers 2
   MR at 1 mm; input.yaml holds what a card's `input` would:
     modality: [MR]
     orientation: RAS

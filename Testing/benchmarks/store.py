@@ -135,7 +135,7 @@ def _prepare(files: list[Path], folder: Path) -> None:
     rows = [f"{number},a,{file.resolve()},CT" for number, file in enumerate(files)]
     manifest.write_text("\n".join(["subject,study,path,modality", *rows]) + "\n")
     command = [sys.executable, "-m", "training.prepare", "--manifest", manifest, "--store", folder / "prepared"]
-    subprocess.run([*map(str, command), "--card", "organ-segmenter-tiny.v1"], check=False, capture_output=True)
+    subprocess.run([*map(str, command), "--card", "organ-segmenter-tiny.v2"], check=False, capture_output=True)
 
 
 def _crops(way: Callable, items: int, count: int) -> dict[str, float]:

@@ -14,7 +14,7 @@ from medfm_core.strict import to_dict
 
 CONTENT = b"not really weights, but bytes with a hash"
 CARD = {
-    "id": "organ-segmenter-tiny.v1",
+    "id": "organ-segmenter-tiny.v2",
     "task": "organ_segmentation",
     "architecture": {"name": "segresnet", "init_filters": 16, "blocks_down": [1, 2, 2, 4], "out_channels": 4},
     "weights": [{"file": "w.safetensors", "sha256": hashlib.sha256(CONTENT).hexdigest(), "bytes": len(CONTENT)}],
@@ -177,7 +177,7 @@ def test_room_for_what_comes_later(write):
 )
 def test_refuses_and_says_why(write, path, value, says):
     card = with_change(path, value)
-    file = write(card, "organ-segmenter-tiny.v1")
+    file = write(card, "organ-segmenter-tiny.v2")
     with pytest.raises(WeightsError, match=says) as caught:
         load_card(file)
     assert str(file) in str(caught.value)

@@ -19,7 +19,7 @@ ABOUT = (
 )
 EPILOG = """examples:
   medfm models list
-  medfm models show organ-segmenter-tiny.v1
+  medfm models show organ-segmenter-tiny.v2
   medfm models verify                         check the size and sha256 of every weights file"""
 
 

@@ -21,7 +21,7 @@ def scan(modality="CT", seed=0):
 
 
 def test_a_ct_is_prepared_as_the_models_preprocessing_does():
-    spec = load_card("organ-segmenter-tiny.v1").input
+    spec = load_card("organ-segmenter-tiny.v2").input
     image, labels = scan()
     prepared, on_grid = PreparationPlan(spec).run(image, labels)
     _, expected = to_model_grid(clamp_air(image), spec)  # as `medfm analyze` does

@@ -87,4 +87,4 @@ def test_the_encoder_of_a_card_gives_vectors_and_tokens(tmp_path: Path):
 
 def test_a_model_that_is_no_encoder_is_refused():
     with pytest.raises(InputError, match="cannot be probed"):
-        load_card_encoder("organ-segmenter-tiny.v1")
+        load_card_encoder("organ-segmenter-tiny.v2")
