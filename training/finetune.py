@@ -85,7 +85,7 @@ def build_recipe(
         **_outputs(inputs.cohort),
     }  # fmt: skip
     if not options.frozen:
-        objective["layer_decay"] = 0.75
+        objective |= {"layer_decay": 0.75, "head_rate": 10.0}  # a fresh head must learn faster than what it reads
     run: dict[str, Any] = {"steps": 200, "batch_size": 8, "checkpoint_every": 100}
     if not options.from_scratch:
         run["start_from"] = str(options.run)

@@ -112,7 +112,7 @@ class PreparationPlan:
         """All that decides how a volume of a modality is stored, as plain data."""
         name = self.choose(modality)
         way = PREPARATIONS[name]
-        entries = to_dict(self.spec)
+        entries = to_dict(self.spec, defaults=True)
         return {
             "name": name,
             "version": way.version,

@@ -139,7 +139,7 @@ def _card(outcome: Outcome) -> dict[str, Any]:
     if outcome.facts:
         facts = f"{line['shape']} voxels of {line['spacing_mm']} mm; values {line['p1']} to {line['p99']} (1 to 99 %)"
         if line["labels"]:
-            facts += f"; {line['labels']} label values"
+            facts += f"; {line['labels']} different label{'s' * (line['labels'] > 1)}"
     return {
         "row": row.number,
         "name": " / ".join(part for part in (row.subject, row.study, row.sequence) if part),

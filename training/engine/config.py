@@ -87,6 +87,8 @@ class RunConfig:
         for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "keep_last"):
             if getattr(self, name) < 1:
                 raise InputError(f"run.{name} is {getattr(self, name)}", "give at least 1")
+        if self.keep_best < 0:
+            raise InputError(f"run.keep_best is {self.keep_best}", "give 0 (none) or more")
         if self.ema is not None and not 0 < self.ema < 1:
             raise InputError(f"run.ema is {self.ema}", "give a number between 0 and 1, such as 0.999, or null")
 

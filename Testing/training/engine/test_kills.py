@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX 
 
 
 def run(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=TESTING, timeout=300)
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=TESTING, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
