@@ -104,16 +104,19 @@ def install(folder: Path, set_variable: Callable[[str, str], None]) -> None:
     set_variable("MEDFM_RESOURCES", str(folder))
 
 
-def segment(
-    volume: Volume,
-    card: ModelCard,
-    *,
-    device: str = "auto",
-    deterministic: bool = False,
-    tile: tuple[int, int, int] | None = None,
-    progress: Progress = SILENT,
-) -> Segmentation:
-    """Read the organs off their HU: takes the place of `medfm_core.segmentation.segment`."""
+class LoadingPredictor:
+    """Takes the place of `medfm_core.segmentation.LoadingPredictor`, with nothing to load."""
+
+    def __init__(self, card: ModelCard, device: str = "auto", **settings: Any) -> None:
+        self._card = card
+
+    def __call__(self, volume: Volume, progress: Progress = SILENT) -> Segmentation:
+        """Read the organs off their HU."""
+        return segment(volume, self._card, progress)
+
+
+def segment(volume: Volume, card: ModelCard, progress: Progress = SILENT) -> Segmentation:
+    """Read the organs off their HU."""
     vocabulary = load_vocabulary()
     labels = np.zeros(volume.shape, np.uint8)
     with progress.stage("organs", len(ORGANS)) as stage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from medfm_core.inference.memory import MemoryPlan
     from medfm_core.label_statistics import LabelStatistics
     from medfm_core.measurements import OrganMeasurement
+    from medfm_core.progress import Progress
     from medfm_core.segmentation import Segmentation
     from medfm_core.volume import Volume
+
+    Predictor = Callable[[Volume, Progress], Segmentation]
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Analysis:
         measurements: one per structure.
         seconds: time per finished stage.
         memory: the tile and the peak planned from the header.
+        predictor: what will outline the organs; None again once it has.
     """
 
     options: Options
@@ -73,3 +77,4 @@ class Analysis:
     measurements: tuple[OrganMeasurement, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: MemoryPlan | None = None
+    predictor: Predictor | None = None

@@ -6,7 +6,9 @@ Only argparse is imported before a command is known, so `--help` and `--version`
 from __future__ import annotations
 
 import argparse
+import atexit
 import difflib
+import gc
 import os
 import re
 import signal
@@ -94,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
+    atexit.register(gc.freeze)  # the interpreter's last collection would look through all of torch, half a second
     with _terminate_as_interrupt():
         return _guarded(args)
 

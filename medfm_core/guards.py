@@ -1,4 +1,4 @@
-"""Around a run: threads, running out of memory or disk, and what the run was made with."""
+"""Around a run: running out of memory or disk, and what the run was made with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 from medfm_core import machine
 from medfm_core.errors import ResourceError
 from medfm_core.io.atomic import write_error
-from medfm_core.settings import read_settings
 
 _LIBRARIES = ("torch", "numpy", "SimpleITK", "nibabel", "pydicom")
 
@@ -30,23 +29,6 @@ def machine_facts() -> dict[str, Any]:
     if peak is not None:
         facts["peak_memory_gb"] = round(peak / 1e9, 2)
     return {**facts, "versions": versions}
-
-
-@contextmanager
-def torch_threads(count: int | None) -> Iterator[None]:
-    """Let torch use as many threads as asked for, by the caller or else by the settings."""
-    count = count or read_settings().threads
-    if not count:
-        yield
-        return
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -21,8 +22,8 @@ from medfm_core.analysis import Analysis, Options
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import default_card, load_card
 from medfm_core.errors import InputError, ModalityError
-from medfm_core.guards import machine_facts, plain_resource_errors, torch_threads
-from medfm_core.inference.memory import plan_memory
+from medfm_core.guards import machine_facts, plain_resource_errors
+from medfm_core.inference.memory import MemoryPlan, plan_memory
 from medfm_core.io import atomic_text, clamp_air, read_header, read_volume, write_labels
 from medfm_core.io.reading import Source
 from medfm_core.label_statistics import label_statistics
@@ -31,12 +32,12 @@ from medfm_core.plausibility import Caution, check_image, check_result
 from medfm_core.progress import SILENT, Progress
 from medfm_core.results_folder import MANIFEST, results_folder
 from medfm_core.selection import keep_organs
+from medfm_core.settings import read_settings
 from medfm_core.volume import Kind, Volume
 
 if TYPE_CHECKING:
+    from medfm_core.analysis import Predictor
     from medfm_core.segmentation import Segmentation
-
-Predictor = Callable[[Volume, Progress], "Segmentation"]
 
 SEGMENTATION, LABELS, MEASUREMENTS, REPORT = (
     "segmentation.nii.gz",
@@ -161,8 +162,23 @@ def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
 
 
 def _plan(analysis: Analysis, work: Work) -> Analysis:
+    """Plan, and begin to load the net: it loads while the scan is read and checked."""
     header = read_header(work.source, analysis.options.series)
-    return replace(analysis, memory=plan_memory(header.grid, header.dtype.itemsize, analysis.card))
+    memory = plan_memory(header.grid, header.dtype.itemsize, analysis.card)
+    return replace(analysis, memory=memory, predictor=work.predictor or _loading(analysis, memory))
+
+
+def _loading(analysis: Analysis, memory: MemoryPlan) -> Predictor:
+    from medfm_core import segmentation
+
+    options = analysis.options
+    return segmentation.LoadingPredictor(
+        analysis.card,
+        options.device,
+        deterministic=options.deterministic,
+        tile=memory.tile,
+        threads=options.threads or read_settings().threads,
+    )
 
 
 def _read(analysis: Analysis, work: Work) -> Analysis:
@@ -183,27 +199,13 @@ def _check(analysis: Analysis, work: Work) -> Analysis:
 
 
 def _segment(analysis: Analysis, work: Work) -> Analysis:
-    options, card = analysis.options, analysis.card
     image = clamp_air(replace(analysis.image, modality="CT"))
-    if work.predictor is not None:
-        found = work.predictor(image, work.progress)
-    else:
-        from medfm_core import segmentation
-
-        with torch_threads(options.threads):
-            found = segmentation.segment(
-                image,
-                card,
-                device=options.device,
-                deterministic=options.deterministic,
-                tile=analysis.memory.tile,
-                progress=work.progress,
-            )
-    kept = keep_organs(options.organs, found.covered)
+    found = analysis.predictor(image, work.progress)
+    kept = keep_organs(analysis.options.organs, found.covered)
     if kept != found.covered:
         found = replace(found, labels=_keep(found.labels, kept), covered=kept)
     cautions = tuple(Caution("segmentation", sentence) for sentence in found.warnings)
-    return replace(analysis, segmentation=found, cautions=analysis.cautions + cautions)
+    return replace(analysis, segmentation=found, predictor=None, cautions=analysis.cautions + cautions)
 
 
 def _measure(analysis: Analysis, work: Work) -> Analysis:
@@ -213,15 +215,14 @@ def _measure(analysis: Analysis, work: Work) -> Analysis:
     return replace(analysis, statistics=statistics, measurements=measurements, cautions=cautions)
 
 
-def _save(analysis: Analysis, work: Work) -> Analysis:
-    _write_labels(analysis.segmentation, work.folder / SEGMENTATION)
-    atomic_text(work.folder / LABELS, report.labels_json(analysis))
-    atomic_text(work.folder / MEASUREMENTS, report.measurements_csv(analysis.measurements))
-    return analysis
-
-
-def _report(analysis: Analysis, work: Work) -> Analysis:
-    atomic_text(work.folder / REPORT, report.render_html(analysis, machine_facts()))
+def _write(analysis: Analysis, work: Work) -> Analysis:
+    """Write the results; the label map is packed while the report is drawn."""
+    with ThreadPoolExecutor(1, "writing") as beside:
+        label_map = beside.submit(_write_labels, analysis.segmentation, work.folder / SEGMENTATION)
+        atomic_text(work.folder / LABELS, report.labels_json(analysis))
+        atomic_text(work.folder / MEASUREMENTS, report.measurements_csv(analysis.measurements))
+        atomic_text(work.folder / REPORT, report.render_html(analysis, machine_facts()))
+        label_map.result()
     return analysis
 
 
@@ -231,8 +232,7 @@ STAGES = (
     Stage("check", "Check the image", _check),
     Stage("segment", "Outline the organs", _segment),
     Stage("measure", "Measure", _measure),
-    Stage("save", "Write the label map", _save),
-    Stage("report", "Draw the report", _report),
+    Stage("write", "Write the results", _write),
 )
 
 

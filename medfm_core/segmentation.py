@@ -1,30 +1,35 @@
-"""Organ labels of a CT: the card's preprocessing, the net in a sliding window, labels on the input's grid."""
+"""Organ labels of a CT: the card's preprocessing, the net in a sliding window, labels on the input's grid.
+
+Importing torch and loading the weights takes longer than most of what else is done to a scan, so both can run beside
+it: `LoadingPredictor` loads in a thread of its own, from when it is made until its first scan is ready for the net.
+"""
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import ModelCard
-from medfm_core.errors import ModalityError, WeightsError
-from medfm_core.geometry import Affine
-from medfm_core.preprocessing import to_channels, to_model_grid
+from medfm_core.errors import WeightsError
+from medfm_core.inference.scene import Scene, prepare
+from medfm_core.preprocessing import to_channels
 from medfm_core.progress import SILENT, Progress
-from medfm_core.refinement import RULES
-from medfm_core.volume import Kind, Volume, crop, reorient
+from medfm_core.volume import Kind, Volume
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from medfm_core.inference.devices import Precision
-    from medfm_core.inference.sliding import SlidingWindow
+    from medfm_core.inference.sliding import Slab
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +47,7 @@ class Segmentation:
         covered: vocabulary names that the model can tell; anything else was not looked for.
         device: where the net ran.
         precision: the number format it ran in.
-        seconds: time per stage; `network` is the time inside the net alone.
+        seconds: time per stage; `network` is the time inside the net alone, `load` that spent waiting for it.
         warnings: sentences for the user.
     """
 
@@ -63,6 +68,7 @@ class OrganPredictor:
         device: `auto`, `cpu`, `cuda`, ...
         deterministic: fp32 and deterministic kernels: the same input gives the same bits.
         tile: `(D, H, W)` of the sliding window; the card's unless memory is short.
+        threads: CPU threads of the net; None for as many as torch takes.
 
     Raises:
         WeightsError: weights missing, damaged or of another architecture.
@@ -76,6 +82,7 @@ class OrganPredictor:
         *,
         deterministic: bool = False,
         tile: tuple[int, int, int] | None = None,
+        threads: int | None = None,
     ) -> None:
         from medfm_core.inference.devices import choose_device
         from medfm_core.models.segmenter import load_segmenter
@@ -87,6 +94,7 @@ class OrganPredictor:
         self.deterministic = deterministic
         self.net = load_segmenter(card, self.device)
         self.tile = tile or card.inference.tile or _TILE
+        self._threads = threads
         self._precision = None
 
     def __call__(self, volume: Volume, progress: Progress = SILENT) -> Segmentation:
@@ -100,45 +108,47 @@ class OrganPredictor:
             ModalityError: the volume says that it is of a kind that the model was not made for.
             ResourceError: the volume needs more memory than there is.
         """
-        if volume.modality and volume.modality not in self.card.input.modality:
-            kinds = " or ".join(self.card.input.modality)
-            raise ModalityError(
-                f"{self.card.id} was made for {kinds}, this is {volume.modality}", "choose another --model"
-            )
-        seconds = dict.fromkeys(("prepare", "network", "paint", "refine"), 0.0)
+        seconds: dict[str, float] = {}
         with _clock(seconds, "prepare"):
-            scene = self._prepare(volume)
-        with _clock(seconds, "network"):
-            precision = self._choose_precision(scene.image)
-        with (
-            _deterministic(self.deterministic),
-            progress.stage("organs", scene.window.tile_count(tuple(scene.image.shape[1:]))) as stage,
-        ):
-            self._paint(scene, precision, stage.advance, seconds)
-        with _clock(seconds, "refine"):
-            for rule in self.card.inference.refine:
-                RULES[rule](volume, scene.labels)
-        labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
-        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
+            scene = prepare(volume, self.card)
+        return self.outline(scene, progress, seconds)
 
-    def _prepare(self, volume: Volume) -> _Scene:
+    def outline(
+        self, scene: Scene, progress: Progress = SILENT, spent: Mapping[str, float] | None = None
+    ) -> Segmentation:
+        """Segment a CT that is ready.
+
+        Args:
+            scene: from `prepare`; its labels are filled.
+            progress: told of the tiles done.
+            spent: seconds of stages that came before.
+
+        Raises:
+            ResourceError: the volume needs more memory than there is.
+        """
         import torch
 
+        from medfm_core.inference.modes import deterministic_kernels, torch_threads
         from medfm_core.inference.sliding import SlidingWindow
         from medfm_core.inference.tiles import Tiling, fit_tile
 
-        spec, settings = self.card.input, self.card.inference
-        region, on_grid = to_model_grid(volume, spec)
-        hu = torch.from_numpy(np.ascontiguousarray(on_grid.voxels.transpose(2, 1, 0), dtype=np.float32))
-        tile = fit_tile(tuple(hu.shape), self.tile, self.net.config.divisor)
-        window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
-        labels = np.zeros(volume.shape, np.uint8, order="F" if volume.voxels.flags.f_contiguous else "C")
-        whole = Volume(labels, volume.affine, Kind.LABEL)
-        oriented = reorient(whole, spec.orientation) if spec.orientation else whole
-        start = np.rint(oriented.affine.to_voxel(region.affine.origin[None])[0]).astype(int)
-        canvas = crop(oriented, start, start + region.shape).voxels.transpose(2, 1, 0)
-        image = to_channels(hu, spec.intensity)
-        return _Scene(image, window, labels, canvas, _positions(region, on_grid.affine))
+        settings, seconds = self.card.inference, dict(spent or {})
+        with torch_threads(self._threads), deterministic_kernels(self.deterministic):
+            with _clock(seconds, "prepare"):
+                tile = fit_tile(scene.hu.shape, self.tile, self.net.config.divisor)
+                window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
+                image = to_channels(torch.from_numpy(scene.hu), self.card.input.intensity)
+            with _clock(seconds, "network"):
+                precision = self._choose_precision(image)
+            with progress.stage("organs", window.tile_count(scene.hu.shape)) as stage:
+                slabs = window.run(self.net, image, self.net.config.out_channels, precision, self.device, stage.advance)
+                self._paint(scene, slabs, seconds)
+        with _clock(seconds, "refine"):
+            for rule in scene.refine:
+                rule(scene.labels)
+        volume = scene.volume
+        labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
+        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
 
     def _choose_precision(self, image: Tensor) -> Precision:
         from medfm_core.inference.devices import Precision, named_precision, probe_precision
@@ -152,14 +162,11 @@ class OrganPredictor:
             log.info("precision=%s gain=%.2f", self._precision.name, self._precision.gain)
         return self._precision
 
-    def _paint(
-        self, scene: _Scene, precision: Precision, advance: Callable[[int], None], seconds: dict[str, float]
-    ) -> None:
+    def _paint(self, scene: Scene, slabs: Iterator[Slab], seconds: dict[str, float]) -> None:
         """Run the window and paint each slab once it is known whether another follows."""
         from medfm_core.inference.painting import LabelPainter
 
         painter = LabelPainter(scene.canvas, scene.positions, self._ids())
-        slabs = scene.window.run(self.net, scene.image, self.net.config.out_channels, precision, self.device, advance)
         slab = following = None
         while slab is None or following is not None:
             slab = following
@@ -180,54 +187,55 @@ class OrganPredictor:
         return ids
 
 
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """A volume made ready: channels `(C, D, H, W)`, how they are tiled, and where the answer goes.
+class LoadingPredictor:
+    """An `OrganPredictor` that loads in a thread of its own while the caller goes on.
 
-    `canvas` is the part of `labels` that the model sees, a view in the model's axis order; `positions` says for each of
-    its axes where the canvas voxels lie on the model's grid.
+    Args:
+        card: an `organ_segmentation` card.
+        device: `auto`, `cpu`, `cuda`, ...
+        settings: further arguments of `OrganPredictor`.
     """
 
-    image: Tensor
-    window: SlidingWindow
-    labels: np.ndarray
-    canvas: np.ndarray
-    positions: tuple[np.ndarray, np.ndarray, np.ndarray]
+    def __init__(self, card: ModelCard, device: str = "auto", **settings: Any) -> None:
+        self._card = card
+        pool = ThreadPoolExecutor(1, "loading")
+        self._loading = pool.submit(_load, card, device, settings)
+        pool.shutdown(wait=False)
+
+    def __call__(self, volume: Volume, progress: Progress = SILENT) -> Segmentation:
+        """Segment one CT, with the errors of `OrganPredictor` and of making one."""
+        seconds: dict[str, float] = {}
+        with _clock(seconds, "prepare"):
+            scene = prepare(volume, self._card)
+        with _clock(seconds, "load"):
+            predictor = self._loading.result()
+        return predictor.outline(scene, progress, seconds)
 
 
-def segment(
-    volume: Volume,
-    card: ModelCard,
-    *,
-    device: str = "auto",
-    deterministic: bool = False,
-    tile: tuple[int, int, int] | None = None,
-    progress: Progress = SILENT,
-) -> Segmentation:
+def _load(card: ModelCard, device: str, settings: Mapping[str, Any]) -> OrganPredictor:
+    """Make the predictor; torch's import makes half a million objects that stay, so none is looked at for garbage."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return OrganPredictor(card, device, **settings)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def segment(volume: Volume, card: ModelCard, *, progress: Progress = SILENT, **settings: Any) -> Segmentation:
     """Segment one CT with a card's weights; for several volumes keep an `OrganPredictor`.
 
     Args:
         volume: a CT in HU.
         card: an `organ_segmentation` card.
-        device: `auto`, `cpu`, `cuda`, ...
-        deterministic: the same input gives the same bits.
-        tile: `(D, H, W)` of the sliding window, where memory asks for another than the card's.
         progress: told of the tiles done.
+        settings: further arguments of `OrganPredictor`.
 
     Raises:
         ModalityError, WeightsError, ResourceError: see `OrganPredictor`.
     """
-    start = time.perf_counter()
-    predictor = OrganPredictor(card, device, deterministic=deterministic, tile=tile)
-    loading = time.perf_counter() - start
-    result = predictor(volume, progress)
-    return replace(result, seconds={"load": loading, **result.seconds})
-
-
-def _positions(region: Volume, model: Affine) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where a region's voxels lie on the model's grid, per axis in the order (D, H, W); both share their axes."""
-    step = model.inverse() @ region.affine.matrix
-    return tuple(step[axis, axis] * np.arange(region.shape[axis]) + step[axis, 3] for axis in (2, 1, 0))
+    return LoadingPredictor(card, **settings)(volume, progress)
 
 
 def _middle(image: Tensor, divisor: int) -> Tensor:
@@ -246,22 +254,9 @@ def _middle(image: Tensor, divisor: int) -> Tensor:
 
 
 @contextmanager
-def _deterministic(wanted: bool) -> Iterator[None]:
-    """Ask torch for deterministic kernels where it has them (the CPU's are)."""
-    import torch
-
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(wanted or before, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
 def _clock(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
         yield
     finally:
-        seconds[name] += time.perf_counter() - start
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start

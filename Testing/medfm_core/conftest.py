@@ -16,5 +16,5 @@ def fake_model(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
     folder = tmp_path_factory.mktemp("resources")
     fake_organs.install(folder, monkeypatch.setenv)
-    monkeypatch.setattr(segmentation, "segment", fake_organs.segment)
+    monkeypatch.setattr(segmentation, "LoadingPredictor", fake_organs.LoadingPredictor)
     return folder

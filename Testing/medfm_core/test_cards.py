@@ -200,7 +200,7 @@ def test_broken_files(tmp_path, text):
 def test_unknown_model_names_the_nearest(write, tmp_path):
     write()
     with pytest.raises(
-        InputError, match=r"no model named 'organ-segmenter-tiny' \(nearest: organ-segmenter-tiny\.v1\)"
+        InputError, match=r"no model named 'organ-segmenter-tiny' \(nearest: organ-segmenter-tiny\.v2\)"
     ):
         load_card("organ-segmenter-tiny", tmp_path)
     with pytest.raises(InputError, match="no model card"):
@@ -214,7 +214,7 @@ def test_default_card(write, tmp_path):
     assert default_card("organ_segmentation", tmp_path).id == CARD["id"]
     second = with_change("source", {"kind": "shipped"}) | {"id": "second.v1"}
     write(second)
-    with pytest.raises(WeightsError, match=r"there: organ-segmenter-tiny\.v1, second\.v1"):
+    with pytest.raises(WeightsError, match=r"there: organ-segmenter-tiny\.v2, second\.v1"):
         default_card("organ_segmentation", tmp_path)
     write(second | {"default": True})
     assert default_card("organ_segmentation", tmp_path).id == "second.v1"

@@ -193,7 +193,7 @@ def test_an_unexpected_error_is_one_sentence_and_debug_shows_the_rest(capsys, ct
     def defect(*args, **kwargs):
         raise ValueError("shapes differ\nand more")
 
-    monkeypatch.setattr(segmentation, "segment", defect)
+    monkeypatch.setattr(segmentation.LoadingPredictor, "__call__", defect)
     code, _, err = run(capsys, "analyze", ct, "--out", tmp_path / "case", "--quiet")
     assert code == 1
     assert len(err) == 1
@@ -273,7 +273,7 @@ def wait(*args, **kwargs):
     print("waiting", flush=True)
     time.sleep(60)
 
-segmentation.segment = wait
+segmentation.LoadingPredictor = lambda *args, **kwargs: wait
 sys.exit(main(["analyze", {ct!r}, "--out", {str(tmp_path / "case")!r}, "--quiet"]))
 """
     process = subprocess.Popen(

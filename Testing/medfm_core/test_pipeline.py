@@ -142,10 +142,11 @@ def test_an_empty_folder_and_missing_parents_are_fine(ct, tmp_path):
 def test_results_are_as_readable_as_the_user_wants_and_the_work_in_progress_is_private(ct, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        segmentation,
-        "segment",
-        lambda *args, **kwargs: (
-            seen.append([p.stat().st_mode for p in tmp_path.glob(".case-*")]) or fake_organs.segment(*args, **kwargs)
+        segmentation.LoadingPredictor,
+        "__call__",
+        lambda self, volume, progress: (
+            seen.append([p.stat().st_mode for p in tmp_path.glob(".case-*")])
+            or fake_organs.segment(volume, self._card, progress)
         ),
     )
     before = os.umask(0o027)

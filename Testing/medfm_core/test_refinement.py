@@ -7,7 +7,7 @@ import pytest
 
 from medfm_core.card_parts import REFINEMENTS
 from medfm_core.geometry import Affine
-from medfm_core.refinement import LOBES, RULES, fill_lungs, keep_body
+from medfm_core.refinement import LOBES, RULES, FillLungs, KeepBody
 from medfm_core.volume import Volume
 
 
@@ -30,7 +30,7 @@ def test_rules_and_cards_agree_on_their_names():
 def test_lungs_are_filled_with_their_nearest_lobe_and_the_bowel_stays(spacing):
     image, labels = scene(spacing)
     before = labels.copy()
-    fill_lungs(image, labels)
+    FillLungs(image)(labels)
     air = image.voxels < -500
     assert (labels[5:22, 8:30, 10:] == 14).all()
     assert (labels[36:55, 8:30, 10:] == 11).all()
@@ -43,14 +43,14 @@ def test_without_lungs_or_with_a_speck_of_them_nothing_changes():
     labels[np.isin(labels, LOBES)] = 0
     labels[6, 9, 11] = 14
     before = labels.copy()
-    fill_lungs(image, labels)
+    FillLungs(image)(labels)
     assert (labels == before).all()
 
 
 def test_tissue_inside_a_lung_label_is_kept():
     image, labels = scene()
     image.voxels[10:14, 12:16, 12:15] = 60  # a nodule the net called lung
-    fill_lungs(image, labels)
+    FillLungs(image)(labels)
     assert (labels[10:14, 12:16, 12:15] == 14).all()
 
 
@@ -63,11 +63,11 @@ def test_labels_of_the_table_are_cleared_and_those_inside_the_body_stay():
     labels[20:35, 20:40, 5:15], labels[10:14, 10:50], labels[5:75, 62:64] = 14, 204, 204
     want = labels.copy()
     want[:, 60:] = 0
-    keep_body(Volume(hu, Affine(np.diag([3.0, 3.0, 3.0, 1.0])), modality="CT"), labels)
+    KeepBody(Volume(hu, Affine(np.diag([3.0, 3.0, 3.0, 1.0])), modality="CT"))(labels)
     assert (labels == want).all()
 
 
 def test_a_scan_without_a_body_keeps_its_labels():
     labels = np.ones((5, 5, 5), np.uint8)
-    keep_body(Volume(np.full((5, 5, 5), -1000, np.int16), Affine(np.eye(4)), modality="CT"), labels)
+    KeepBody(Volume(np.full((5, 5, 5), -1000, np.int16), Affine(np.eye(4)), modality="CT"))(labels)
     assert labels.all()

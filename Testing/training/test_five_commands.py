@@ -29,7 +29,8 @@ def folder(tmp_path_factory):
     assert prepare.main([*data, "--input", str(folder / "input.yaml")]) in (0, 1)
     recipe = {
         "model": TINY,
-        "objective": {"name": "videomae", "mask_ratio": 0.5, "decoder_width": 12, "decoder_depth": 1, "decoder_heads": 2},
+        "objective": {"name": "videomae", "mask_ratio": 0.5, "decoder_width": 12, "decoder_depth": 1,
+                      "decoder_heads": 2},
         "data": {"name": "volumes", "manifest": data[1], "store": data[3], "input": spec, "crop": [16, 32, 32],
                  "skip_failed": True},
         "run": {"steps": 4, "batch_size": 2, "workers": 0, "checkpoint_every": 2, "monitor_samples": 4},

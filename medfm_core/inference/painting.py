@@ -7,6 +7,7 @@ cannot win is known from the block's extremes, without a threshold, so the label
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -57,16 +58,20 @@ class LabelPainter:
             slab: rows that follow those of the slab before.
             last: no slab follows; rows beyond the last one take its values.
         """
-        known, start = slab.probabilities.numpy(), slab.start
-        if self._tail is not None:
-            known, start = np.concatenate([self._tail, known], axis=1), start - self._tail.shape[1]
-        rows = self._positions[0]
-        end = len(rows) if last else int(np.searchsorted(rows, start + known.shape[1] - 1, side="right"))
-        for first in range(self._painted, end, self._rows_at_once):
-            stop = min(end, first + self._rows_at_once)
-            self._canvas[first:stop] = self._paint(known, rows[first:stop] - start)
-        self._painted = max(self._painted, end)
+        known, rows = slab.probabilities.numpy(), self._positions[0]
+        if self._tail is not None:  # rows between the slab before and this one
+            between = np.concatenate([self._tail, known[:, :1]], axis=1)
+            self._paint_until(np.searchsorted(rows, slab.start), between, slab.start - 1)
+        stop = len(rows) if last else np.searchsorted(rows, slab.start + known.shape[1] - 1, side="right")
+        self._paint_until(stop, known, slab.start)
         self._tail = known[:, -1:].copy()
+
+    def _paint_until(self, stop: int, known: np.ndarray, start: int) -> None:
+        """Paint the canvas rows up to `stop` from probabilities whose first row is `start` on the model's grid."""
+        for first in range(self._painted, stop, self._rows_at_once):
+            part = slice(first, min(stop, first + self._rows_at_once))
+            self._canvas[part] = self._paint(known, self._positions[0][part] - start)
+        self._painted = max(self._painted, int(stop))
 
     def _paint(self, known: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Label the canvas rows at model positions `rows`, `(n, H, W)` uint8."""
@@ -125,7 +130,7 @@ def _spans(positions: np.ndarray, size: int) -> list[Span]:
     step = int(np.clip(round(_ACROSS * size / len(positions)), 2, _MOST_MODEL))
     lower = _lower(positions, size)
     edges = [*np.searchsorted(lower, range(0, max(size - 1, 1), step)), len(positions)]
-    return [_span(positions, size, slice(int(a), int(b))) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [_span(positions, size, slice(int(a), int(b))) for a, b in pairwise(edges) if a < b]
 
 
 def _span(positions: np.ndarray, size: int, canvas: slice) -> Span:

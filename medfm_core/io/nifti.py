@@ -6,6 +6,7 @@ nibabel and FSL) unless it is unusable or the caller asks for the qform; that th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from medfm_core.errors import GeometryError, InputError
 from medfm_core.geometry import Affine, Grid
 from medfm_core.io.header import Decoded, Header, Opened, checked_affine, checked_grid, grid_warnings, regular_file
+from medfm_core.io.nifti_header import SIZES, NiftiHeader, parse_header
 from medfm_core.io.payload import check_held, read_array, read_start
 from medfm_core.io.values import rescale, rescaled_type
 
@@ -44,7 +46,7 @@ def open_nifti(path: Path, form: str = "auto") -> Opened:
     header_path, data_path = _pair(path)
     header = _parse(header_path)
     name = str(path)
-    if header_path == data_path and header["magic"].tobytes().startswith(b"ni"):
+    if header_path == data_path and header.fields["magic"].tobytes().startswith(b"ni"):
         raise InputError(
             f"{name} says that its voxels lie in an .img file", "give the .hdr file with the .img beside it"
         )
@@ -86,23 +88,19 @@ def _pair(path: Path) -> tuple[Path, Path]:
     return path, path
 
 
-def _parse(path: Path) -> Any:
-    """Read and name the header's fields, in native byte order."""
-    import nibabel
-
+def _parse(path: Path) -> NiftiHeader:
+    """Read the header's fields."""
     regular_file(path)
-    start = read_start(path, 540)
-    for kind, size in ((nibabel.Nifti1Header, 348), (nibabel.Nifti2Header, 540)):
-        for order in "<>":
-            if len(start) >= 4 and int(np.frombuffer(start[:4], f"{order}i4")[0]) == size:
-                if len(start) < size:
-                    raise InputError(f"{path} is cut off within its header", "copy or export it again")
-                header = kind(start[:size], endianness=order, check=False)
-                zooms = header["pixdim"]
-                zooms[0] = -1 if zooms[0] == -1 else 1  # what is neither 1 nor -1 means 1, as nibabel reads it
-                zooms[1:4] = np.abs(zooms[1:4])
-                return header
-    raise InputError(f"{path} has no NIfTI header", "copy or export it again")
+    try:
+        header = parse_header(read_start(path, max(SIZES.values())))
+    except EOFError as error:
+        raise InputError(f"{path} is cut off within its header", "copy or export it again") from error
+    if header is None:
+        raise InputError(f"{path} has no NIfTI header", "copy or export it again")
+    zooms = header.fields["pixdim"]
+    zooms[0] = -1 if zooms[0] == -1 else 1  # what is neither 1 nor -1 means 1, as nibabel reads it
+    zooms[1:4] = np.abs(zooms[1:4])
+    return header
 
 
 def _is_gzip(path: Path) -> bool:
@@ -111,17 +109,17 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _dtype(header: Any, name: str) -> np.dtype:
-    code = int(header["datatype"])
+def _dtype(header: NiftiHeader, name: str) -> np.dtype:
+    code = int(header.fields["datatype"])
     if code in _REFUSED:
         raise InputError(f"{name} holds {_REFUSED[code]}, no grey values", "export the scan with one number per voxel")
     if code not in _DTYPES:
         raise InputError(f"{name} has the unknown NIfTI datatype {code}", "copy or export it again")
-    return np.dtype(_DTYPES[code]).newbyteorder(header.endianness)
+    return np.dtype(_DTYPES[code]).newbyteorder(header.order)
 
 
-def _shape(header: Any, name: str) -> tuple[int, ...]:
-    dims = [int(n) for n in header["dim"]]
+def _shape(header: NiftiHeader, name: str) -> tuple[int, ...]:
+    dims = [int(n) for n in header.fields["dim"]]
     if not 1 <= dims[0] <= 7:
         raise InputError(f"{name} announces {dims[0]} dimensions", "copy or export it again")
     sizes = dims[1 : dims[0] + 1]
@@ -138,14 +136,14 @@ def _shape(header: Any, name: str) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _position(header: Any, shape: tuple[int, ...], form: str, name: str, warnings: list[str]) -> Affine:
+def _position(header: NiftiHeader, shape: tuple[int, ...], form: str, name: str, warnings: list[str]) -> Affine:
     """Choose between sform and qform."""
-    unit = int(header["xyzt_units"]) & 7
+    unit = int(header.fields["xyzt_units"]) & 7
     if unit in _UNITS:
         raise GeometryError(f"{name} gives its lengths in {_UNITS[unit]}", "write it again in millimetres")
-    has_sform, has_qform = bool(header["sform_code"] != 0), bool(header["qform_code"] != 0)
-    sform = _usable(header.get_sform) if has_sform else None
-    qform = _usable(header.get_qform) if has_qform else None
+    has_sform, has_qform = bool(header.fields["sform_code"] != 0), bool(header.fields["qform_code"] != 0)
+    sform = _usable(header.sform) if has_sform else None
+    qform = _usable(header.qform) if has_qform else None
     if form != "auto":
         chosen = sform if form == "sform" else qform
         if chosen is None:
@@ -170,26 +168,25 @@ def _position(header: Any, shape: tuple[int, ...], form: str, name: str, warning
         "The NIfTI header gives no position (sform and qform code 0); the axes are taken as left, anterior, superior, "
         "so left and right may be exchanged."
     )
-    zooms = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    zooms = np.abs(np.asarray(header.fields["pixdim"][1:4], dtype=np.float64))
     if not np.isfinite(zooms).all() or zooms.min() == 0:
         raise GeometryError(f"{name} gives neither a position nor a voxel size", "write it again with its true spacing")
-    return checked_affine(header.get_base_affine(), name)
+    return checked_affine(header.plain_affine(), name)
 
 
-def _usable(read: Any) -> Affine | None:
+def _usable(read: Callable[[], np.ndarray | None]) -> Affine | None:
     """The affine that `read` gives, or None if it is damaged."""
-    from nibabel.spatialimages import HeaderDataError
-
     try:
-        return Affine(read())
-    except (GeometryError, HeaderDataError, ValueError, ArithmeticError, np.linalg.LinAlgError):
+        matrix = read()
+        return None if matrix is None else Affine(matrix)
+    except GeometryError:
         return None
 
 
-def _data_start(header: Any, is_pair: bool, name: str, warnings: list[str]) -> int:
+def _data_start(header: NiftiHeader, is_pair: bool, name: str, warnings: list[str]) -> int:
     """Byte at which the voxels begin."""
-    offset = float(header["vox_offset"])
-    lowest = 0 if is_pair else int(header.template_dtype.itemsize) + 4
+    offset = float(header.fields["vox_offset"])
+    lowest = 0 if is_pair else SIZES[header.version] + 4
     if not np.isfinite(offset) or offset < 0 or offset > 2**40 or offset != int(offset):
         raise InputError(f"{name} says that its voxels begin at byte {offset:g}", "copy or export it again")
     if offset < lowest:
@@ -199,9 +196,9 @@ def _data_start(header: Any, is_pair: bool, name: str, warnings: list[str]) -> i
     return max(int(offset), lowest)
 
 
-def _scaling(header: Any, name: str, warnings: list[str]) -> tuple[float, float]:
+def _scaling(header: NiftiHeader, name: str, warnings: list[str]) -> tuple[float, float]:
     """Slope and intercept; a slope of 0 means none, by the standard, and NaN is taken so as nibabel does."""
-    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    slope, intercept = float(header.fields["scl_slope"]), float(header.fields["scl_inter"])
     if slope == 0 or np.isnan(slope):
         return 1.0, 0.0
     if not np.isfinite(slope):
@@ -211,15 +208,15 @@ def _scaling(header: Any, name: str, warnings: list[str]) -> tuple[float, float]
     return slope, intercept
 
 
-def _forms(header: Any) -> dict[str, Any]:
+def _forms(header: NiftiHeader) -> dict[str, Any]:
     """Every header field that places the voxels, so that a label map can be written with the same."""
     return {
-        "version": 2 if header.template_dtype.itemsize == 540 else 1,
-        "sform_code": int(header["sform_code"]),
-        "qform_code": int(header["qform_code"]),
-        "srow": [header[f"srow_{axis}"].astype(float).tolist() for axis in "xyz"],
-        "quatern": [float(header[f"quatern_{axis}"]) for axis in "bcd"],
-        "qoffset": [float(header[f"qoffset_{axis}"]) for axis in "xyz"],
-        "pixdim": header["pixdim"][:4].astype(float).tolist(),
-        "units": int(header["xyzt_units"]),
+        "version": header.version,
+        "sform_code": int(header.fields["sform_code"]),
+        "qform_code": int(header.fields["qform_code"]),
+        "srow": header.fields["srow"].astype(float).tolist(),
+        "quatern": header.fields["quatern"].astype(float).tolist(),
+        "qoffset": header.fields["qoffset"].astype(float).tolist(),
+        "pixdim": header.fields["pixdim"][:4].astype(float).tolist(),
+        "units": int(header.fields["xyzt_units"]),
     }

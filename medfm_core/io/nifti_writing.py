@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from medfm_core.io.nifti_header import SIZES, NiftiHeader, header_bytes, new_header, place
 from medfm_core.volume import Volume
 
 _CODES = {"uint8": 2, "int16": 4, "float32": 16, "uint16": 512}
@@ -31,7 +32,7 @@ def encode_nifti(
     """
     extension = _label_table(names, colours) if names else b""
     header = _header(volume, len(extension))
-    start = header.binaryblock + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension
+    start = header_bytes(header) + (b"\1\0\0\0" if extension else b"\0\0\0\0") + extension
     flat = np.ravel(volume.voxels.astype(volume.voxels.dtype.newbyteorder("<"), copy=False), order="F")
     body = memoryview(flat).cast("B")
     plain = (start, *(body[at : at + _CHUNK] for at in range(0, len(body), _CHUNK)))
@@ -46,22 +47,23 @@ def compress(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     yield engine.flush()
 
 
-def _header(volume: Volume, extra: int) -> Any:
+def _header(volume: Volume, extra: int) -> NiftiHeader:
     """Fill a NIfTI-1 header, or NIfTI-2 where the source was one or an axis is too long."""
-    import nibabel
-
     forms = _source_forms(volume)
     is_second = (forms or {}).get("version") == 2 or max(volume.shape) > _NIFTI1_LONGEST
-    header = (nibabel.Nifti2Header if is_second else nibabel.Nifti1Header)(endianness="<")
-    header["dim"] = [3, *volume.shape, 1, 1, 1, 1]
-    header["datatype"], header["bitpix"] = _CODES[volume.voxels.dtype.name], 8 * volume.voxels.dtype.itemsize
-    header["scl_slope"], header["scl_inter"] = 1, 0
-    header["magic"] = b"n+2" if is_second else b"n+1"
-    header["vox_offset"] = header.template_dtype.itemsize + 4 + extra
+    header = new_header(2 if is_second else 1)
+    fields = header.fields
+    fields["dim"][:4] = 3, *volume.shape
+    fields["datatype"], fields["bitpix"] = _CODES[volume.voxels.dtype.name], 8 * volume.voxels.dtype.itemsize
+    fields["vox_offset"] = SIZES[header.version] + 4 + extra
     if forms:
-        _copy_forms(header, forms)
+        for name in ("sform_code", "qform_code", "srow", "quatern", "qoffset"):
+            fields[name] = forms[name]
+        fields["pixdim"][:4] = forms["pixdim"]
+        fields["xyzt_units"] = forms["units"] & _SPATIAL_UNITS
     else:
-        _place(header, volume)
+        place(header, volume.affine, _SCANNER)
+        fields["xyzt_units"] = _MM
     return header
 
 
@@ -71,27 +73,6 @@ def _source_forms(volume: Volume) -> Mapping[str, Any] | None:
     if source is None or not np.array_equal(source.matrix, volume.affine.matrix):
         return None
     return volume.meta.get("nifti_forms")
-
-
-def _copy_forms(header: Any, forms: Mapping[str, Any]) -> None:
-    header["sform_code"], header["qform_code"] = forms["sform_code"], forms["qform_code"]
-    for axis, row in zip("xyz", forms["srow"], strict=True):
-        header[f"srow_{axis}"] = row
-    for axis, value in zip("bcd", forms["quatern"], strict=True):
-        header[f"quatern_{axis}"] = value
-    for axis, value in zip("xyz", forms["qoffset"], strict=True):
-        header[f"qoffset_{axis}"] = value
-    header["pixdim"] = [*forms["pixdim"], 1, 1, 1, 1]
-    header["xyzt_units"] = forms["units"] & _SPATIAL_UNITS
-
-
-def _place(header: Any, volume: Volume) -> None:
-    """Write the affine as sform, and as qform too where it is not sheared."""
-    header["pixdim"] = [1, *volume.spacing, 1, 1, 1, 1]
-    header["xyzt_units"] = _MM
-    header.set_sform(volume.affine.matrix, code=_SCANNER)
-    if volume.affine.is_orthogonal:
-        header.set_qform(volume.affine.matrix, code=_SCANNER)
 
 
 def _label_table(names: Mapping[int, str], colours: Mapping[int, tuple]) -> bytes:

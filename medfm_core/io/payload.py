@@ -17,7 +17,8 @@ import numpy as np
 from medfm_core.errors import InputError, ResourceError
 from medfm_core.io.header import read_error
 
-_READ, _CHUNK = 1 << 18, 4 << 20  # bytes taken from the file and handed on at a time: measured fastest
+_READ, _CHUNK = 1 << 20, 4 << 20  # bytes taken from the file and handed on at a time: large, since between two of them
+# a thread that runs Python may take over and hold the reading up
 _MOST_DEFLATED = 1040  # deflate makes at most 1032 bytes of one
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 COMPRESSIONS = ("raw", "deflate", "bzip2")

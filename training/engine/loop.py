@@ -119,6 +119,7 @@ class Training:
             if self.recipe.optim.grad_clip > 0:
                 clip = self.recipe.optim.grad_clip
                 norm = self.fabric.clip_gradients(self.module, optimiser, max_norm=clip, error_if_nonfinite=False)
+                norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # shared out under FSDP
             optimiser.step()
             optimiser.zero_grad()
         self.objective.after_step(step, run.steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
@@ -32,6 +34,7 @@ def make_fabric(run: RunConfig, turns: int, bf16: bool) -> Fabric:
         strategy = ModelParallelStrategy(_shard, data_parallel_size=count, tensor_parallel_size=1)
     elif several:
         strategy = DDPStrategy(find_unused_parameters=turns > 1, broadcast_buffers=False)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # the monitor says what runs where
     fabric = Fabric(
         accelerator="cuda" if device == "cuda" else "cpu",
         devices=count // nodes,
@@ -73,10 +76,12 @@ def _local_world_size() -> int:
 
 def _shard(module: nn.Module, mesh: object) -> nn.Module:
     """Shard every block that a model lists in `blocks`, then the rest (FSDP2)."""
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     inner = mesh["data_parallel"]
     for part in module.modules():
         for block in getattr(part, "blocks", ()) if isinstance(getattr(part, "blocks", None), nn.ModuleList) else ():
             fully_shard(block, mesh=inner)
-    return fully_shard(module, mesh=inner)
+    module = fully_shard(module, mesh=inner)
+    register_fsdp_forward_method(module, "encode")  # gathers the weights as a forward pass does
+    return module

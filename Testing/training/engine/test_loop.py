@@ -144,7 +144,7 @@ def command(tmp_path: Path, steps: int = 12, **run) -> list[str]:
 
 def start(arguments: list[str], processes: int = 1) -> subprocess.Popen:
     toys = str(Path(__file__).parents[2] / "engine_toys.py")
-    many = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port", "0"]
+    many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     launcher = many if processes > 1 else []
     return subprocess.Popen(
         [sys.executable, *launcher, toys, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
