@@ -75,7 +75,8 @@ def test_two_processes_train_on_as_one_would(folder, seen, kind):
         assert found[f"{kind} losses"] == pytest.approx(losses, rel=1e-5)
     trained = load_file(folder / f"{kind}-trained" / "step_00000002" / "model.safetensors")
     for name, value in net.state_dict().items():
-        if f"net.{name}" in trained:
+        # A bias before a norm has no gradient but rounding, of which Adam makes steps of full size.
+        if f"net.{name}" in trained and name != "enter.bias":
             torch.testing.assert_close(trained[f"net.{name}"], value, rtol=1e-4, atol=1e-5)
 
 
