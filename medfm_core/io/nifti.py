@@ -81,7 +81,7 @@ def _pair(path: Path) -> tuple[Path, Path]:
                 found = [path.with_name(stem + other + end) for end in ("", ".gz")]
                 partner = next((p for p in found if p.is_file()), None)
                 if partner is None:
-                    if suffix == ".hdr" and _parse(path)["magic"].tobytes().startswith(b"n+"):
+                    if suffix == ".hdr" and _parse(path).fields["magic"].tobytes().startswith(b"n+"):
                         return path, path
                     raise InputError(f"{path} needs {found[0].name} beside it", "put both files into one folder")
                 return (path, partner) if suffix == ".hdr" else (partner, path)
