@@ -16,8 +16,8 @@ import numpy as np
 
 _BLOCK = 16  # target positions that share one small weight matrix
 _SLAB_BYTES = 8 << 20  # source turned into float32 at a time
-_PRODUCT = 1 << 17  # multiplications of one product: few enough that BLAS starts no threads, which stall when the cores
-# are busy and gain nothing on products so narrow
+_PRODUCT = 1 << 17  # multiplications handed to BLAS at a time: few enough that it starts no threads, which stall when
+# the cores are busy and gain nothing on products so narrow
 _STRAY = 1e-3  # source voxels that an axis may stray over its whole length and still count as aligned
 ANTIALIAS_ABOVE = 1.5  # source voxels per target voxel above which averaging replaces picking
 
@@ -167,7 +167,10 @@ def _in_plane(source: np.ndarray, rows: Taps, columns: Taps) -> np.ndarray:
         narrow = np.empty((*part.shape[:2], columns.targets), dtype=np.float32)
         flat, flat_narrow = part.reshape(-1, columns.sources), narrow.reshape(-1, columns.targets)
         for targets, sources, weights in columns.blocks:
-            _multiply(weights, flat[:, sources].T, flat_narrow[:, targets].T)
+            height = max(1, _PRODUCT // weights.size)
+            for at in range(0, len(flat), height):
+                piece = slice(at, at + height)
+                np.matmul(flat[piece, sources], weights.T, out=flat_narrow[piece, targets])
         for targets, sources, weights in rows.blocks:
             _multiply(weights, narrow[:, sources], out[first : first + slab, targets])
     return out
@@ -183,21 +186,10 @@ def _along_slow(source: np.ndarray, taps: Taps) -> np.ndarray:
 
 
 def _multiply(weights: np.ndarray, source: np.ndarray, out: np.ndarray) -> None:
-    """Put `weights @ source` into `out`, both `(..., rows, columns)`, as a stack of products of some columns each."""
-    count = source.shape[-1]
-    width = min(count, max(1, _PRODUCT // weights.size))
-    whole = count // width * width
-    stacked = tuple(_stacked(array[..., :whole], width) for array in (source, out))
-    np.matmul(weights, stacked[0], out=stacked[1])
-    if whole < count:
-        np.matmul(weights, source[..., whole:], out=out[..., whole:])
-
-
-def _stacked(array: np.ndarray, width: int) -> np.ndarray:
-    """View `(..., rows, columns)` as `(..., columns / width, rows, width)`."""
-    *batch, row, column = array.strides
-    shape = (*array.shape[:-2], array.shape[-1] // width, array.shape[-2], width)
-    return np.lib.stride_tricks.as_strided(array, shape, (*batch, column * width, row, column))
+    """Put `weights @ source` into `out`, some columns at a time."""
+    width = max(1, _PRODUCT // weights.size)
+    for at in range(0, source.shape[-1], width):
+        np.matmul(weights, source[..., at : at + width], out=out[..., at : at + width])
 
 
 def _slowest_first(array: np.ndarray) -> tuple[int, ...]:
