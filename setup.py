@@ -6,11 +6,17 @@ from setuptools import find_packages, setup
 
 
 def data_packages(folder: str, package: str) -> list[str]:
-    """Name a folder of data and its sub-folders as packages."""
-    return [package, *(f"{package}.{path.name}" for path in sorted(Path(folder).iterdir()) if path.is_dir())]
+    """Name a folder of data and all folders below it as packages."""
+    below = sorted(path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_dir())
+    return [package, *(".".join((package, *path.parts)) for path in below)]
 
 
-data = data_packages("Resources", "medfm_core.Resources") + data_packages("training/recipes", "training.recipes")
+data = [
+    *data_packages("Resources", "medfm_core.Resources"),
+    *data_packages("training/inputs", "training.inputs"),
+    *data_packages("training/recipes", "training.recipes"),
+    *data_packages("training/data/reports/cue_lists", "training.data.reports.cue_lists"),
+]
 
 setup(
     packages=[*find_packages(include=["medfm_core*", "training*"]), *data],

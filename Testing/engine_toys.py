@@ -97,6 +97,32 @@ class ToyData:
         return {"x": torch.from_numpy(x), "y": torch.tensor(float(x.sum()))}
 
 
+@dataclass(frozen=True)
+class ToyImagesConfig:
+    """Small images.
+
+    Attributes:
+        count: number of items.
+    """
+
+    count: int = 10
+
+
+class ToyImages:
+    """Slopes with noise, `(1, 4, 16, 16)`, for objectives that read images."""
+
+    def __init__(self, config: ToyImagesConfig) -> None:
+        self.config = config
+
+    def __len__(self):
+        return self.config.count
+
+    def sample(self, item, key):
+        rng = np.random.default_rng(item)
+        slope = np.arange(16) * rng.normal() + 0.1 * rng.standard_normal((4, 16, 16))
+        return {"image": torch.tensor(slope[None], dtype=torch.float32)}
+
+
 def toy_sizes():
     return {"tiny": {"width": 8}, "small": {"width": 32}}
 
@@ -104,8 +130,17 @@ def toy_sizes():
 PARTS["model"]["toy"] = Part("engine_toys:ToyModelConfig", sizes="engine_toys:toy_sizes")
 PARTS["objective"]["toy"] = Part("engine_toys:ToyConfig", "engine_toys:Toy")
 PARTS["data"]["toy"] = Part("engine_toys:ToyDataConfig", "engine_toys:ToyData")
+PARTS["data"]["toy_images"] = Part("engine_toys:ToyImagesConfig", "engine_toys:ToyImages")
 
 TOY = {"model": {"name": "toy"}, "objective": {"name": "toy"}, "data": {"name": "toy"}}
+
+TOY_IMAGES = {
+    "model": {"name": "totalfm", "image_size": [4, 16, 16], "patch_size": [2, 4, 4], "channels": 1, "width": 12,
+              "depth": 2, "heads": 2, "mlp_width": 24, "dropout": 0.1},
+    "objective": {"name": "videomae", "mask": "random", "mask_ratio": 0.5, "decoder_width": 12, "decoder_depth": 1,
+                  "decoder_heads": 2},
+    "data": {"name": "toy_images"},
+}  # fmt: skip
 
 
 def environment() -> dict[str, str]:

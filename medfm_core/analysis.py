@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medfm_core.plausibility import Caution
 
 if TYPE_CHECKING:
     from medfm_core.cards import ModelCard
+    from medfm_core.findings_model import LoadingFindingsModel
     from medfm_core.inference.memory import MemoryPlan
+    from medfm_core.io.reading import Source
     from medfm_core.label_statistics import LabelStatistics
     from medfm_core.measurements import OrganMeasurement
+    from medfm_core.organ_encoding import EncodedOrgans
+    from medfm_core.organ_finding import OrganFinding
     from medfm_core.progress import Progress
+    from medfm_core.saliency_result import SaliencyResult
     from medfm_core.segmentation import Segmentation
     from medfm_core.volume import Volume
 
@@ -28,23 +34,31 @@ class Options:
         card_id: model to use; None for the default organ segmenter.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         series: which series of a DICOM folder.
+        nifti_form: which position of a NIfTI file counts: "auto" (the sform if usable), "sform" or "qform".
         force: go on although the image does not look like a CT in Hounsfield units.
         hu_offset: added to every voxel before anything else, HU.
         deterministic: the same result on every run of the same machine, bit by bit.
         threads: CPU threads; None for what the settings say.
         organs: names of organs, groups or systems to keep; empty for all.
         overwrite: allow a results folder that holds other files.
+        findings: whether findings are assessed; None for where a findings model is there.
+        findings_card: findings model to use; None for the default one.
+        saliency: what is explained: "present" for what is present, "none", or names of findings.
     """
 
     card_id: str | None = None
     device: str = "auto"
     series: str | None = None
+    nifti_form: str = "auto"
     force: bool = False
     hu_offset: float = 0.0
     deterministic: bool = False
     threads: int | None = None
     organs: tuple[str, ...] = ()
     overwrite: bool = False
+    findings: bool | None = None
+    findings_card: str | None = None
+    saliency: tuple[str, ...] = ("present",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +78,11 @@ class Analysis:
         seconds: time per finished stage.
         memory: the tile and the peak planned from the header.
         predictor: what will outline the organs; None again once it has.
+        findings_card: the findings model's card; None where findings are not assessed.
+        findings_model: gives the loaded findings model.
+        encoded: embeddings of the organs, and of which organs there are none.
+        findings: one per finding and organ, in the catalogue's order.
+        saliency: where in the organs the explained findings come from.
     """
 
     options: Options
@@ -77,4 +96,19 @@ class Analysis:
     measurements: tuple[OrganMeasurement, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory: MemoryPlan | None = None
+    predictor: Predictor | None = None
+    findings_card: ModelCard | None = None
+    findings_model: LoadingFindingsModel | None = None
+    encoded: EncodedOrgans | None = None
+    findings: tuple[OrganFinding, ...] = ()
+    saliency: tuple[SaliencyResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the stages work with: the input, the folder to fill, and where progress goes."""
+
+    source: Source
+    folder: Path
+    progress: Progress
     predictor: Predictor | None = None

@@ -18,6 +18,7 @@ MODALITIES = ("CT", "MR", "PT")
 SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo", "revision")}
 ROLES = ("weights", "text", "prompts", "tokenizer", "config")
 SPACING_RULES = ("exact", "at_least", "native")
+RESAMPLINGS = ("antialiased", "linear")
 INTENSITIES = {
     "clip_scale": ("hu", "to"),
     "clip_zscore": ("hu", "mean", "std"),
@@ -166,6 +167,42 @@ class Intensity:
 
 
 @dataclass(frozen=True)
+class OrganCrop:
+    """How one organ is cut out of a volume on the model's grid and brought to `InputSpec.size`.
+
+    The box is tight along the axis of the slices. Within the slices, a side of the organ's box that is shorter than
+    `shortest` grows to it, one longer than `longest` loses both ends, and an image not wider than `shortest` is taken
+    whole. What lies around the organ stays in the picture.
+
+    Attributes:
+        units: what gets one crop: a name and the structures of the vocabulary that it is made of; empty for every
+            structure by itself.
+        shortest: voxels of the grid.
+        longest: voxels of the grid.
+        section_mm: units that are cut into sections along the body's axis, none longer than this.
+        mask: whether a last channel marks the organ.
+
+    Source: TotalFM spec, section 1.5, whose values are the defaults.
+    """
+
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shortest: int = 192
+    longest: int = 448
+    section_mm: Mapping[str, float] = field(default_factory=dict)
+    mask: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.shortest <= self.longest:
+            raise ValueError(f"shortest {self.shortest} must be positive and at most longest {self.longest}")
+        for name, members in self.units.items():
+            if not members:
+                raise ValueError(f"the unit {name!r} has no structures")
+        for name, length in self.section_mm.items():
+            if length <= 0 or (self.units and name not in self.units):
+                raise ValueError(f"section_mm: {name!r} must be a unit and its length positive")
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """What goes in, and how it is prepared; training and inference read it here.
 
@@ -178,6 +215,9 @@ class InputSpec:
         size: voxels that the network takes, where it is fixed.
         sequences: MR sequences it takes, e.g. "T1w"; empty for any.
         regions: body regions it was made for, e.g. "chest"; empty for any.
+        resampling: "antialiased" averages where it shrinks, around the same centre; "linear" picks between the nearest
+            voxels, from the same first voxel.
+        organs: how organs are cut out, for models that take one at a time.
     """
 
     modality: tuple[str, ...]
@@ -188,6 +228,8 @@ class InputSpec:
     size: tuple[int, int, int] | None = None
     sequences: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    resampling: str = "antialiased"
+    organs: OrganCrop | None = None
 
     def __post_init__(self) -> None:
         if not self.modality:
@@ -197,6 +239,9 @@ class InputSpec:
         if self.orientation is not None:
             choose("orientation", self.orientation, ORIENTATIONS)
         choose("spacing_rule", self.spacing_rule, SPACING_RULES)
+        choose("resampling", self.resampling, RESAMPLINGS)
+        if self.organs is not None and self.size is None:
+            raise ValueError("size must say to which size organs are brought")
         if (self.spacing_mm is None) != (self.spacing_rule == "native"):
             raise ValueError('spacing_mm must be given, or the spacing_rule be "native"')
         if self.spacing_mm and min(self.spacing_mm) <= 0:
@@ -260,6 +305,39 @@ class Needs:
         """The figures of one kind, e.g. "seconds_cpu", by volume shape."""
         found = ((_SIZED.fullmatch(key), value) for key, value in self.sized.items())
         return {(int(m[2]), int(m[3]), int(m[4])): value for m, value in found if m and m[1] == what}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From which score on a finding is called present, and below which absent; between the two it is uncertain.
+
+    Attributes:
+        absent_below: scores below it count as absent, 0 to 1.
+        present_above: scores from it on count as present, 0 to 1.
+        on: the data on which the two were chosen and the rest was measured.
+        auroc: area under the curve there; None where it was not measured.
+        positives: organs with the finding there.
+        negatives: organs without it there.
+    """
+
+    absent_below: float
+    present_above: float
+    on: str
+    auroc: float | None = None
+    positives: int | None = None
+    negatives: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.absent_below <= self.present_above <= 1:
+            raise ValueError(
+                f"absent_below {self.absent_below:g} and present_above {self.present_above:g} must rise within [0, 1]"
+            )
+        if not self.on:
+            raise ValueError("on must say on which data the calibration was made")
+        if self.auroc is not None and not 0 <= self.auroc <= 1:
+            raise ValueError(f"auroc {self.auroc:g} must lie in [0, 1]")
+        if min(self.positives or 0, self.negatives or 0) < 0:
+            raise ValueError("positives and negatives must not be negative")
 
 
 @dataclass(frozen=True)

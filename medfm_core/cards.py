@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from medfm_core.anatomy import load_vocabulary
+from medfm_core.anatomy import load_findings, load_vocabulary
 from medfm_core.card_parts import (
     Architecture,
+    Calibration,
     InferenceSettings,
     InputSpec,
     Measured,
@@ -37,6 +38,7 @@ TASKS = (
     "text_embedding",
     "report_text",
 )
+FINDINGS_ROLES = ("weights", "text", "prompts")
 _CHUNK = 1 << 20
 
 
@@ -58,6 +60,7 @@ class ModelCard:
         labels: network channel ("1" upwards) to vocabulary name; a channel without entry is not used, several channels
             may share a name. Empty for models without classes.
         groups: named sets of output classes, e.g. for choosing what to show.
+        findings: name of the catalogue to the calibration of its score; what is not here is not assessed.
         inference: how to run it.
         needs: what the machine must have.
         measured: how good it is, and on what.
@@ -82,6 +85,7 @@ class ModelCard:
     summary: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    findings: Mapping[str, Calibration] = field(default_factory=dict)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     needs: Needs = field(default_factory=Needs)
     measured: tuple[Measured, ...] = ()
@@ -106,6 +110,7 @@ class ModelCard:
         if self.source.gated and not self.source.access:
             raise ValueError("source.access must say how to get access to gated weights")
         self._check_labels()
+        self._check_findings()
 
     def _check_labels(self) -> None:
         if self.task != "organ_segmentation":
@@ -127,6 +132,26 @@ class ModelCard:
             for name in members:
                 if name not in self.labels.values():
                     raise ValueError(f"groups.{group}: {unknown_name('class', name, self.labels.values())}")
+
+    def _check_findings(self) -> None:
+        if self.findings and self.task != "findings":
+            raise ValueError(f"findings belong to a card of the task 'findings', not of {self.task!r}")
+        if self.task != "findings":
+            return
+        if self.input.organs is None:  # which in turn asks for the size
+            raise ValueError("input.organs must say how organs are cut out for a model of findings")
+        for role in FINDINGS_ROLES:
+            if sum(file.role == role for file in self.weights) != 1:
+                raise ValueError(f"weights must hold one file of role {role!r} for a model of findings")
+        known = load_vocabulary().names().values()
+        for unit, members in self.input.organs.units.items():
+            for name in members:
+                if name not in known:
+                    raise ValueError(f"input.organs.units.{unit}: {unknown_name('organ', name, known)}")
+        catalogue = [kind.name for kind in load_findings()] if self.findings else []
+        for name in self.findings:
+            if name not in catalogue:
+                raise ValueError(f"findings: {unknown_name('finding', name, catalogue)}")
 
     @property
     def channels(self) -> dict[int, str]:
@@ -169,6 +194,17 @@ class ModelCard:
     def weights_path(self) -> Path:
         """Where the network's own weights lie."""
         return next(path for file, path in self.files().items() if file.role == "weights")
+
+    def file_of(self, role: str) -> WeightFile:
+        """The first file of a role.
+
+        Raises:
+            WeightsError: the card has none.
+        """
+        for file in self.weights:
+            if file.role == role:
+                return file
+        raise WeightsError(f"the model {self.id} has no file of role {role!r}", "use another model")
 
     def verify(self, root: str | Path | None = None) -> tuple[Path, ...]:
         """Check that each file is the one that the card means: see `verify_card`."""

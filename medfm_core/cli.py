@@ -29,6 +29,9 @@ _EPILOG = """examples:
   medfm analyze --sample                      try it on the CT that comes with MedFM
   medfm analyze ct.nii.gz --out case1         organs, measurements and report of your CT
   medfm segment dicom_folder --out organs.seg.nrrd
+  medfm findings list --organ liver           what can be looked for in the liver?
+  medfm ask ct.nii.gz --organ liver "steatosis"
+  medfm similar case1 --in results            which results are most like case1?
   medfm models list
   medfm doctor                                is everything here that MedFM needs?
 

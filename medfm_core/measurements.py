@@ -2,10 +2,8 @@
 
 A number is only given for what is in the scan: each structure has a state, and every state but "present" has a reason.
 
-An organ counts as cut where its section on a border is at least 0.3 of its slim section across the same axis: the lower
-quartile of its sections. So a tube that runs on beyond the scan is cut, however wide it is elsewhere, while a rounded
-organ with a smaller section there lacks less than 0.4 % of its volume. A stray piece on the border, apart from the
-organ along that axis, does not cut it.
+What counts as cut by a border is said in `medfm_core.truncation`. Some structures leave any CT of the trunk, such as
+the spinal cord at the top: the vocabulary names those borders, and the reason then says that this is always so.
 """
 
 from __future__ import annotations
@@ -19,8 +17,9 @@ import numpy as np
 
 from medfm_core import coverage
 from medfm_core.anatomy import Organ, Vocabulary, load_vocabulary
-from medfm_core.field_of_view import FACE_NAMES, face_codes, find_circle, patient_axes
+from medfm_core.field_of_view import FACE_NAMES, Circle, find_circle, patient_axes
 from medfm_core.label_statistics import LabelStatistics, label_statistics
+from medfm_core.truncation import cut_faces
 from medfm_core.volume import Volume
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 LEAST_VOXELS = 5
 LEAST_ML = 0.05
-LEAST_CUT_MM2 = 10.0
-LEAST_CUT_SHARE = 0.3  # of the slim section: a sphere cut there lacks 0.34 % of its volume
-LEAST_PIECE_SHARE = 0.05  # of an organ's voxels: what holds less and lies apart is a stray piece
 
 
 class State(str, Enum):
@@ -71,6 +67,7 @@ class OrganMeasurement:
         centre_mm: centre of mass in RAS+ world coordinates.
         box: (start, stop) of the bounding box in voxel indices, stop exclusive.
         faces: borders that cut it: "bottom of the scan", "left side of the scan", "circular field of view", ...
+        runs_on: whether it is cut by no border but those that it crosses in any CT of the trunk.
         parts: names of the measured structures that were summed up, empty for a structure with its own label.
     """
 
@@ -90,6 +87,7 @@ class OrganMeasurement:
     centre_mm: tuple[float, float, float] | None = None
     box: tuple[tuple[int, int, int], tuple[int, int, int]] | None = None
     faces: tuple[str, ...] = ()
+    runs_on: bool = False
     parts: tuple[str, ...] = ()
 
     @property
@@ -104,7 +102,8 @@ class _Scan:
 
     labels: Volume
     statistics: LabelStatistics
-    rim_mm2: np.ndarray
+    circle: Circle | None
+    on_rim: frozenset[int]  # labels that come near the circle's border
 
     @property
     def height_mm(self) -> tuple[float, float]:
@@ -134,7 +133,7 @@ def measure(
     """
     vocabulary = load_vocabulary()
     statistics = statistics or label_statistics(image, segmentation.labels)
-    scan = _Scan(segmentation.labels, statistics, _rim_mm2(image, segmentation.labels))
+    scan = _scan(image, segmentation.labels, statistics)
     covered = [vocabulary.by_name(name) for name in segmentation.covered]
     singles = _explain_missing([_measure_one(organ, scan) for organ in covered], scan)
     by_name = {m.name: m for m in singles}
@@ -146,15 +145,13 @@ def measure(
     return (*singles, *sums, *_not_covered(vocabulary, covered))
 
 
-def _rim_mm2(image: Volume, labels: Volume) -> np.ndarray:
-    """Area of each label's section along the rim of the reconstructed circle, `(256,)` mm2."""
-    circle = find_circle(image)
-    if circle is None:
-        return np.zeros(256)
-    rows, columns = circle.rim()
-    counts = np.bincount(np.moveaxis(labels.voxels, circle.axis, 0)[:, rows, columns].ravel(), minlength=256)
-    pixel_mm = min(s for axis, s in enumerate(labels.spacing) if axis != circle.axis)
-    return counts * (labels.affine.voxel_volume_ml * 1000 / (circle.RIM * pixel_mm))
+def _scan(image: Volume, labels: Volume, statistics: LabelStatistics) -> _Scan:
+    circle, on_rim = find_circle(image), frozenset()
+    if circle is not None:
+        rows, columns = circle.rim()
+        counts = np.bincount(np.moveaxis(labels.voxels, circle.axis, 0)[:, rows, columns].ravel())
+        on_rim = frozenset(np.flatnonzero(counts).tolist())
+    return _Scan(labels, statistics, circle, on_rim)
 
 
 def _measure_one(organ: Organ, scan: _Scan) -> OrganMeasurement:
@@ -165,7 +162,8 @@ def _measure_one(organ: Organ, scan: _Scan) -> OrganMeasurement:
     if count < LEAST_VOXELS or volume_ml < LEAST_ML:
         marked = f"{count} voxel{'s' if count > 1 else ''} ({volume_ml:.3f} mL)"
         return _without_numbers(organ, State.ABSENT, f"Only {marked} marked, too little to be this structure.")
-    return _with_numbers(organ, [organ.id], _faces(organ.id, scan), scan)
+    circle = scan.circle if organ.id in scan.on_rim else None
+    return _with_numbers(organ, [organ.id], cut_faces(organ.id, scan.labels, scan.statistics, circle), scan)
 
 
 def _measure_sum(composite: Organ, parts: list[OrganMeasurement], scan: _Scan) -> OrganMeasurement:
@@ -193,9 +191,11 @@ def _with_numbers(
     centre = np.average([statistics.centre(i) for i in ids], axis=0, weights=statistics.counts[ids])
     mean, deviation, median = statistics.intensities(ids) or (None, None, None)
     reason = note
+    runs_on = bool(faces) and set(faces) <= {f"{FACE_NAMES[code]} of the scan" for code in organ.runs_on}
     if faces:
         places = " and the ".join(faces)
-        reason = f"Cut by the {places}: volume and extent are those of the visible part. {note}".strip()
+        what = f"Runs on beyond the {places}, as in any CT of the trunk" if runs_on else f"Cut by the {places}"
+        reason = f"{what}: volume and extent are those of the visible part. {note}".strip()
     return OrganMeasurement(
         organ.name, organ.title, organ.id, organ.system, organ.group,
         state=State.CUT if faces else State.PRESENT,
@@ -207,6 +207,7 @@ def _with_numbers(
         centre_mm=tuple(float(c) for c in affine.to_world(centre[None])[0]),
         box=(tuple(int(v) for v in start), tuple(int(v) for v in stop)),
         faces=faces,
+        runs_on=runs_on,
         parts=parts,
     )  # fmt: skip
 
@@ -215,34 +216,6 @@ def _without_numbers(organ: Organ, state: State, reason: str, parts: tuple[str, 
     return OrganMeasurement(
         organ.name, organ.title, organ.id, organ.system, organ.group, state=state, reason=reason, parts=parts
     )
-
-
-def _faces(label: int, scan: _Scan) -> tuple[str, ...]:
-    """Borders that cut a label."""
-    affine = scan.labels.affine
-    cut, slim_mm2 = set(), []
-    for axis, profile in enumerate(scan.statistics.profiles):
-        sections_mm2 = profile[label] * (affine.voxel_volume_ml * 1000 / affine.spacing[axis])
-        slim_mm2.append(float(np.percentile(sections_mm2[sections_mm2 > 0], 25)))
-        for code, inwards in zip(face_codes(affine.codes, axis), (sections_mm2, sections_mm2[::-1]), strict=True):
-            if inwards[0] >= _least_section_mm2(slim_mm2[axis]) and not _is_stray(inwards):
-                cut.add(code)
-    names = [f"{name} of the scan" for code, name in FACE_NAMES.items() if code in cut]
-    across = [slim_mm2[axis] for axis in patient_axes(affine.codes)[:2]]
-    if scan.rim_mm2[label] >= _least_section_mm2(min(across)):
-        names.append("circular field of view")
-    return tuple(names)
-
-
-def _least_section_mm2(slim_mm2: float) -> float:
-    return max(LEAST_CUT_MM2, LEAST_CUT_SHARE * slim_mm2)
-
-
-def _is_stray(inwards: np.ndarray) -> bool:
-    """Whether what lies on the border ends, going inwards, before it holds a fair share of the organ."""
-    gap = np.flatnonzero(inwards == 0)
-    piece = inwards[: gap[0]] if gap.size else inwards
-    return bool(piece.sum() < LEAST_PIECE_SHARE * inwards.sum())
 
 
 def _explain_missing(measured: list[OrganMeasurement], scan: _Scan) -> list[OrganMeasurement]:

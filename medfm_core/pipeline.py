@@ -1,7 +1,7 @@
 """From a scan to a folder of results: a list of stages, each of which knows a little more than the one before.
 
-A stage is a function from `(Analysis, Work)` to `Analysis`. What comes later (findings, embeddings, saliency) is one
-more stage in `STAGES` and one more field of `Analysis`.
+A stage is a function from `(Analysis, Work)` to `Analysis`. Findings and embeddings are stages of their own, which run
+where a findings model is there (`medfm_core.findings_stage`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medfm_core import report
-from medfm_core.analysis import Analysis, Options
+from medfm_core import findings_stage, report, saliency_stage
+from medfm_core.analysis import Analysis, Options, Work
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import default_card, load_card
 from medfm_core.errors import InputError, ModalityError
@@ -47,16 +48,6 @@ SEGMENTATION, LABELS, MEASUREMENTS, REPORT = (
 )
 FILES = (REPORT, MEASUREMENTS, SEGMENTATION, LABELS, MANIFEST)
 _HASHED_VOXELS = 1 << 22  # at a time
-
-
-@dataclass(frozen=True)
-class Work:
-    """What the stages work with: the input, the folder to fill, and where progress goes."""
-
-    source: Source
-    folder: Path
-    progress: Progress
-    predictor: Predictor | None = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +87,12 @@ def analyze(
     analysis = _begin(options or Options())
     with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=analysis.options.overwrite) as folder:
         work = Work(source, folder, progress, predictor)
-        analysis = _run(STAGES, analysis, work)
+        with_findings = (*STAGES[:-1], *FINDINGS_STAGES, STAGES[-1])
+        analysis = _run(with_findings if analysis.findings_card else STAGES, analysis, work)
         progress.check()
         files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
-        atomic_text(folder / MANIFEST, report.to_json(report.manifest(analysis, files, machine_facts())))
+        manifest = report.manifest(analysis, files, machine_facts()) | findings_stage.manifest_entry(analysis)
+        atomic_text(folder / MANIFEST, report.to_json(manifest))
     return analysis
 
 
@@ -134,7 +127,7 @@ def segment_file(
         raise InputError(f"{out_file} exists already", "choose another --out or add --overwrite")
     if not out_file.parent.is_dir():
         raise InputError(f"the folder of {out_file} does not exist", "make it first, or choose another --out")
-    analysis = _begin(options)
+    analysis = _begin(replace(options, findings=False, findings_card=None))
     with plain_resource_errors(out_file):
         work = Work(source, out_file.parent, progress, predictor)
         analysis = _run(STAGES[:4], analysis, work)
@@ -143,13 +136,44 @@ def segment_file(
     return analysis
 
 
+def encode_file(
+    source: Source,
+    options: Options,
+    organ: str | None = None,
+    *,
+    progress: Progress = SILENT,
+    predictor: Predictor | None = None,
+) -> Analysis:
+    """Outline, measure and encode organs of a CT, and write nothing.
+
+    Args:
+        source: as in `analyze`.
+        options: what else is wanted; `findings` must not be False.
+        organ: encode only the units that answer for this organ; None for all.
+        progress: told of the stages; may cancel.
+        predictor: as in `analyze`.
+
+    Returns:
+        The analysis up to the embeddings.
+
+    Raises:
+        MedFMError: as in `analyze`; WeightsError where no findings model is there.
+    """
+    analysis = _begin(replace(options, findings=True))
+    encode = replace(FINDINGS_STAGES[0], run=partial(findings_stage.encode, organ=organ))
+    with plain_resource_errors("the result"):
+        return _run((*STAGES[:5], encode), analysis, Work(source, Path(), progress, predictor))
+
+
 def _begin(options: Options) -> Analysis:
     """Everything that can be refused before the input is opened."""
     card = load_card(options.card_id) if options.card_id else default_card("organ_segmentation")
     if card.task != "organ_segmentation":
         raise InputError(f"the model {card.id} is for {card.task}, not for outlining organs", "see `medfm models list`")
     keep_organs(options.organs, card.classes)
-    return Analysis(options, datetime.now(timezone.utc).isoformat(timespec="seconds"), card)
+    saliency_stage.check_wish(options.saliency)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Analysis(options, created, card, findings_card=findings_stage.choose_card(options))
 
 
 def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
@@ -164,9 +188,12 @@ def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
 
 def _plan(analysis: Analysis, work: Work) -> Analysis:
     """Plan, and begin to load the net: it loads while the scan is read and checked."""
-    header = read_header(work.source, analysis.options.series)
+    options = analysis.options
+    header = read_header(work.source, options.series, nifti_form=options.nifti_form)
     memory = plan_memory(header.grid, header.dtype.itemsize, analysis.card)
-    return replace(analysis, memory=memory, predictor=work.predictor or _loading(analysis, memory))
+    findings = analysis.findings_card and findings_stage.load_beside(analysis.findings_card, options)
+    predictor = work.predictor or _loading(analysis, memory)
+    return replace(analysis, memory=memory, predictor=predictor, findings_model=findings)
 
 
 def _loading(analysis: Analysis, memory: MemoryPlan) -> Predictor:
@@ -183,10 +210,11 @@ def _loading(analysis: Analysis, memory: MemoryPlan) -> Predictor:
 
 
 def _read(analysis: Analysis, work: Work) -> Analysis:
-    volume = read_volume(work.source, series=analysis.options.series)
+    options = analysis.options
+    volume = read_volume(work.source, series=options.series, nifti_form=options.nifti_form)
     digest = _voxel_hash(volume)
-    if analysis.options.hu_offset:
-        volume = _add(volume, analysis.options.hu_offset)
+    if options.hu_offset:
+        volume = _add(volume, options.hu_offset)
     return replace(analysis, image=volume, voxels_sha256=digest)
 
 
@@ -223,6 +251,7 @@ def _write(analysis: Analysis, work: Work) -> Analysis:
         atomic_text(work.folder / LABELS, report.labels_json(analysis))
         atomic_text(work.folder / MEASUREMENTS, report.measurements_csv(analysis.measurements))
         atomic_text(work.folder / REPORT, report.render_html(analysis, machine_facts()))
+        findings_stage.write(analysis, work.folder)
         label_map.result()
     return analysis
 
@@ -234,6 +263,11 @@ STAGES = (
     Stage("segment", "Outline the organs", _segment),
     Stage("measure", "Measure", _measure),
     Stage("write", "Write the results", _write),
+)
+FINDINGS_STAGES = (
+    Stage("encode", "Encode the organs", findings_stage.encode),
+    Stage("findings", "Score the findings", findings_stage.assess),
+    Stage("saliency", "Explain the findings", saliency_stage.explain),
 )
 
 

@@ -15,6 +15,8 @@ VARIABLES = {
     "MEDFM_MEMORY_GB": "memory that a run may plan with, in GB (default: what the machine has free)",
 }
 
+SECRETS = {"MEDFM_LLM_KEY": "key for the language model's endpoint of --llm-endpoint; nothing shows its value"}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -58,6 +60,11 @@ def _number(name: str, kind: type) -> int | float | None:
     if value <= 0:
         raise InputError(f"the environment variable {name} is {text!r}", f"set it to a positive {kind.__name__}")
     return value
+
+
+def llm_key() -> str | None:
+    """The key for a language model's endpoint, None where it is not set."""
+    return os.environ.get("MEDFM_LLM_KEY") or None
 
 
 def local_world_size() -> int:

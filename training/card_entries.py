@@ -52,7 +52,19 @@ def _videomae(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _contrastive(recipe: Recipe) -> dict[str, Any]:
+    from training.data.organ_studies import read_spec
+
+    text = {"text_width": recipe.objective.text_width, "text_tower": recipe.objective.text_tower}
+    return {
+        "task": "findings",
+        "architecture": {"name": "totalfm", **to_dict(recipe.model, defaults=True), **text},
+        "input": to_dict(read_spec(recipe.data.card, recipe.data.input_file)),
+    }
+
+
 _ENTRIES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
+    "contrastive": _contrastive,
     "organ_segmentation": _organ_segmentation,
     "videomae": _videomae,
 }

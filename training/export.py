@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from medfm_core.cards import ModelCard
 from medfm_core.errors import InputError, MedFMError
-from medfm_core.io.atomic import atomic_text, atomic_write
+from medfm_core.io.atomic import atomic_text
 from medfm_core.settings import read_settings
 from medfm_core.strict import from_dict
 
@@ -37,7 +36,7 @@ _UNKNOWN = {
 
 
 def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], which: str = "last") -> Path:
-    """Write `weights/<id>.safetensors` (fp16) and `cards/<id>.json` under a Resources folder; return the card's path.
+    """Write `weights/<id>*.safetensors` (fp16) and `cards/<id>.json` under a Resources folder; return the card's path.
 
     Args:
         run: folder of a run, or of one checkpoint.
@@ -50,30 +49,21 @@ def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], whic
         InputError: the run is not there, or its objective has no card.
         WeightsError: a checkpoint is damaged.
     """
-    import torch
-    from safetensors.torch import save_file
-
     from training.card_entries import card_entries
     from training.engine.runs import load_run
+    from training.export_parts import Naming, write_parts, write_prompts
 
     objective, recipe, step = load_run(run, which)
     entries = card_entries(objective, recipe)
-    net = objective.exported()
-    tensors = {
-        name: (value.to(torch.float16) if value.is_floating_point() else value).contiguous().clone()
-        for name, value in net.state_dict().items()
-    }
-    weights = resources / "weights" / f"{card_id}.safetensors"
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(weights) as part:
-        # One entry of metadata: several would come in random order, and the file's hash with them.
-        save_file(tensors, part, metadata={"recipe": f"{recipe.digest} step {step}"})
-    weights.chmod(0o644)
-    data = weights.read_bytes()
+    naming = Naming(resources / "weights", card_id, f"{recipe.digest} step {step}")
+    weights = write_parts(objective.exported(), naming)
+    if "text_tower" in entries["architecture"]:
+        width = entries["architecture"]["embedding_width"]
+        weights.append(write_prompts(entries["architecture"]["text_tower"], weights, naming, width))
     card = {
         "id": card_id,
         **entries,
-        "weights": [{"file": weights.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}],
+        "weights": weights,
         "source": _source(resources),
         **_UNKNOWN,
         **about,

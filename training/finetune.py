@@ -26,9 +26,13 @@ EXAMPLES = """examples:
         --head attentive --frozen --run.steps 300 --optim.lr 1e-3
   the same without pre-training, to compare with:
     ... --from-scratch
+  organs, from the manifest's label maps, with the segmentations of val and test as NIfTI:
+    python -m training.finetune --run runs/videomae --manifest cohort.csv --store store --task segmentation \\
+        --target liver 'kidney_*' --save-labels --out finetuned
 
 It learns from the split train and is judged on test. --out is a run folder of its own (checkpoints, log, plots) and
-holds predictions.csv, metrics.json and metrics.png at the end. A run that was stopped goes on by the same command."""
+holds predictions.csv, metrics.json and metrics.png at the end (of a segmentation, predictions.csv has the Dice of each
+volume and structure). A run that was stopped goes on by the same command."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,17 +57,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, overrides: list[str]) -> Report | None:
     from training.engine.loop import train
-    from training.evaluation.probe_inputs import ProbeRequest, open_inputs
+    from training.evaluation.probe_inputs import NEEDS, ProbeRequest, open_inputs
 
     request = ProbeRequest(
         options.run, None, options.manifest, options.store, tuple(options.target), options.task,
         options.which, options.crop and tuple(options.crop), options.prepared_for,
     )  # fmt: skip
+    if options.task == "segmentation":
+        return _segment(options, overrides, request)
+    if options.save_labels or not options.target:
+        raise InputError(*NEEDS[not options.target])
     inputs = open_inputs(request)
     recipe = build_recipe(options, overrides, request, inputs)
     if train(recipe, options.out).stopped_by is not None:
         return None
     return _judge(options, inputs)
+
+
+def _segment(options: argparse.Namespace, overrides: list[str], request: ProbeRequest) -> Report | None:
+    from training.evaluation.segmentation_command import SegmentationOrder, finetune_segmentation
+
+    order = SegmentationOrder(request, options.out, options.save_labels, options.resamples)
+    return finetune_segmentation(order, overrides, options.frozen, options.from_scratch, RichProgress())
 
 
 def build_recipe(
@@ -155,9 +170,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--which", choices=("last", "best"), default="last", help="checkpoint of the run (default: last)")
     add("--manifest", type=Path, required=True, help="list of the volumes, with columns target.NAME")
     add("--store", required=True, help="folder (or shards) that training.prepare filled")
-    add("--target", nargs="+", required=True, metavar="NAME", help="target column without 'target.', or patterns")
-    add("--task", choices=("classification", "multi_label", "regression"), help="default: what the column holds")
-    add("--head", choices=("linear", "mlp", "attentive"), default="attentive", help="default: attentive")
+    add("--target", nargs="+", default=[], metavar="NAME", help="target column without 'target.', or patterns; of a "
+        "segmentation, structures of the label maps (default: all that the training volumes show)")  # fmt: skip
+    add("--task", choices=("classification", "multi_label", "regression", "segmentation"),
+        help="default: what the column holds; segmentation learns the manifest's label maps")  # fmt: skip
+    add("--head", choices=("linear", "mlp", "attentive"), default="attentive",
+        help="default: attentive; a segmentation has a decoder of its own")  # fmt: skip
+    add("--save-labels", action="store_true", help="write the segmentations, each on the grid of its input")
     add("--frozen", action="store_true", help="train the head alone")
     add("--from-scratch", action="store_true", help="do not take the run's weights, only its architecture")
     add("--crop", type=int, nargs=3, metavar=("D", "H", "W"), help="voxels seen (default: as in pre-training)")

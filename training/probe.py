@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from training.evaluation.probe_inputs import ProbeInputs, ProbeRequest
     from training.evaluation.probing import ProbeStudy, StudyResult
+    from training.evaluation.report import Report
 
 EXAMPLES = """examples:
   is there a lesion? from a run's last checkpoint, with all labels and with 1, 5 and 16 per class:
@@ -25,6 +26,9 @@ EXAMPLES = """examples:
   all finding columns at once, by an attentive head on the tokens:
     python -m training.probe --run runs/videomae --manifest cohort.csv --store store --target 'finding_*' \\
         --kind attentive --out probe
+  organs, from the manifest's label maps, by a voxel decoder on the tokens:
+    python -m training.probe --run runs/videomae --manifest cohort.csv --store store --task segmentation \\
+        --target liver 'kidney_*' --save-labels --out probe
   age, from the weights of a model card:
     python -m training.probe --card CARD --manifest cohort.csv --store store --target age --out probe
 
@@ -36,6 +40,8 @@ what --out holds:
   predictions.csv   subject, study, split, target and prediction of every item of val and test (probe on all labels)
   metrics.json      every figure with its interval, number of items and subjects, seeds and baselines
   metrics.png       the first figure, and its course over the shots
+  of a segmentation, predictions.csv has the Dice of each volume and structure, runs/ the trained decoders, and labels/
+  the segmentations where --save-labels asks for them
 """
 
 
@@ -51,39 +57,56 @@ def main(arguments: list[str] | None = None, open_inputs: Callable[[ProbeRequest
     """
     options = _parser().parse_args(arguments)
     try:
-        result = _run(options, open_inputs, RichProgress())
+        report = _run(options, open_inputs, RichProgress())
     except MedFMError as problem:
         print(problem, file=sys.stderr)
         return problem.exit_code
     except KeyboardInterrupt:
         print("Stopped; nothing was written.", file=sys.stderr)
         return 130
+    if report is None:
+        print("stopped; the same command goes on from here")
+        return 143
     from training.evaluation.report import print_report
 
-    print_report(result.report)
+    print_report(report)
     print(f"predictions.csv, metrics.json and metrics.png are in {options.out}")
     return 0
 
 
 def _run(
     options: argparse.Namespace, open_inputs: Callable[..., ProbeInputs] | None, progress: Progress
-) -> StudyResult:
-    from training.evaluation.probe_inputs import ProbeRequest
+) -> Report | None:
+    from training.evaluation.probe_inputs import NEEDS, ProbeRequest
     from training.evaluation.probe_inputs import open_inputs as open_volumes
     from training.evaluation.probing import run_study
 
-    study = _study(options)
     request = ProbeRequest(
         options.run, options.card, options.manifest, options.store, tuple(options.target), options.task,
         options.which, options.crop and tuple(options.crop), options.prepared_for,
     )  # fmt: skip
+    if options.task == "segmentation":
+        return _segment(options, request, progress)
+    if options.save_labels or not options.target:
+        raise InputError(*NEEDS[not options.target])
+    study = _study(options)
     inputs = (open_inputs or open_volumes)(request)
     features, untrained = _features(inputs, options, progress)
     result = run_study(inputs.cohort, features, study, untrained, progress)
     details = {**result.report.details, "encoder": dict(inputs.described), "made_by": _versions()}
     result = replace(result, report=replace(result.report, details=details))
     _write(result, inputs, options.out)
-    return result
+    return result.report
+
+
+def _segment(options: argparse.Namespace, request: ProbeRequest, progress: Progress) -> Report | None:
+    from training.evaluation.segmentation_command import SegmentationOrder, probe_segmentation
+
+    if options.few_shot or options.metric:
+        raise InputError("--few-shot and --metric are not for a segmentation", "leave them out")
+    order = SegmentationOrder(request, options.out, options.save_labels, options.resamples, options.steps)
+    run = ["--run.device", _device(options.device), "--run.workers", str(options.workers)]
+    return probe_segmentation(order, run, not options.no_random, progress)
 
 
 def _study(options: argparse.Namespace) -> ProbeStudy:
@@ -161,10 +184,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--which", choices=("last", "best"), default="last", help="checkpoint of the run (default: last)")
     add("--manifest", type=Path, required=True, help="list of the volumes, with columns target.NAME")
     add("--store", required=True, help="folder (or shards) that training.prepare filled")
-    add("--target", nargs="+", required=True, metavar="NAME",
-        help="target column without 'target.', or a pattern such as 'finding_*'; several are labels")  # fmt: skip
-    add("--task", choices=("classification", "multi_label", "regression"), help="default: what the column holds")
-    add("--kind", choices=("linear", "attentive"), default="linear", help="kind of probe (default: linear)")
+    add("--target", nargs="+", default=[], metavar="NAME",
+        help="target column without 'target.', or a pattern such as 'finding_*'; several are labels. Of a "
+        "segmentation, structures of the label maps (default: all that the training volumes show)")  # fmt: skip
+    add("--task", choices=("classification", "multi_label", "regression", "segmentation"),
+        help="default: what the column holds; segmentation learns the manifest's label maps")  # fmt: skip
+    add("--save-labels", action="store_true", help="write the segmentations, each on the grid of its input")
+    add("--steps", type=int, default=200, help="of training a segmentation's decoder (default: 200)")
+    add("--kind", choices=("linear", "attentive"), default="linear",
+        help="kind of probe (default: linear); a segmentation has a voxel decoder instead")  # fmt: skip
     add("--few-shot", default="", metavar="K,K", help="labelled examples per class to learn from, such as 1,5,16")
     add("--seeds", type=int, default=5, help="draws of few-shot subsets and of attentive heads (default: 5)")
     add("--metric", nargs="+", default=[], metavar="NAME", help="figures to report, the first one for few shots")

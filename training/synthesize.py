@@ -22,7 +22,8 @@ EPILOG = """what a patient's folder holds:
                   says (present, absent, uncertain, normal, background), and all that was drawn
 cohort.csv lists the patients: subject, study, path, modality, labels, lesions, split, region, phase, organs,
 findings, text. manifest.csv is the same for `python -m training.prepare`, with a target column per kind of finding
-(1, 0, or empty where the scan cannot show it) and healthy, lesions (their number), sex and phase.
+(1, 0, or empty where the scan cannot show it) and healthy, lesions (their number), sex and phase. statements.jsonl
+holds every finding with its place and every sentence of the reports with what it says, for training with text.
 
 examples:
   twenty torsos with random findings, and a picture of them:
@@ -32,6 +33,8 @@ examples:
   five livers with metastases in the portal venous phase, 5 mm slices:
     python -m training.synthesize --out mets --count 5 --region abdomen --findings liver_metastases \\
         --phase portal_venous --thickness 5
+  patients with twice as many findings as usual, to learn from:
+    python -m training.synthesize --out rich --count 500 --prevalence 2
   healthy patients:
     python -m training.synthesize --out healthy --count 10 --findings none
 The same command makes the same files; patients that are there already are kept, so a stopped run goes on.
@@ -46,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         plan = CohortPlan(
             options.count, options.seed, options.spacing, tuple(options.region), _findings(options.findings),
-            options.phase, options.thickness,
+            options.phase, options.thickness, options.prevalence,
         )  # fmt: skip
         if options.workers < 1:
             raise InputError(f"{options.workers} workers cannot work", "give at least 1")
@@ -79,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"scanned range, of several each patient gets one: {', '.join(REGIONS)} (default: torso)")  # fmt: skip
     add("--findings", nargs="+", default=["random"], metavar="NAME",
         help="random, none, or the kinds that every patient shall have (listed below)")  # fmt: skip
+    add("--prevalence", type=float, default=1.0, metavar="FACTOR",
+        help="how much more often than usual a random patient has each finding (default: 1)")  # fmt: skip
     add("--phase", choices=PHASES, help="contrast phase (default: drawn per patient)")
     add("--thickness", type=float, metavar="MM", help="slice thickness (default: the voxel size)")
     add("--preview", action="store_true", help="draw preview.png of every patient and of the cohort")

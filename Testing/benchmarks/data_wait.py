@@ -21,6 +21,7 @@ CROP = 96
 INPUT = {
     "modality": ["CT"],
     "orientation": "LPS",
+    "spacing_rule": "native",
     "intensity": {"kind": "clip_scale", "hu": [-1000, 1000], "to": [-1, 1]},
 }
 
@@ -59,7 +60,9 @@ def main() -> int:
             ("training.prepare", prepare),
             ("training.pretrain", ["--config", folder / "recipe.yaml", "--out", folder / "run"]),
         ):
-            subprocess.run([sys.executable, "-m", module, *map(str, arguments)], check=True)
+            code = subprocess.run([sys.executable, "-m", module, *map(str, arguments)]).returncode
+            if code:
+                return code
         with (folder / "run" / "log.csv").open() as file:
             log = [row for row in csv.DictReader(file) if row["data_wait"]][1:]
     waits, seconds = ([float(row[name]) for row in log] for name in ("data_wait", "step_seconds"))

@@ -10,6 +10,7 @@ import sys
 import time
 
 import fake_organs
+import nibabel
 import pytest
 from bad_files import file_size_limit
 from bad_inputs import BAD_INPUTS
@@ -189,6 +190,34 @@ def test_a_negative_offset_is_a_value_and_options_may_come_first(capsys, tmp_pat
     assert code == 0
 
 
+def test_the_other_position_of_a_nifti_can_be_chosen(capsys, tmp_path):
+    volume = fake_organs.make_ct()
+    image = nibabel.Nifti1Image(volume.voxels, volume.affine.matrix)
+    shifted = volume.affine.matrix.copy()
+    shifted[2, 3] += 50
+    image.set_sform(volume.affine.matrix, 1)
+    image.set_qform(shifted, 1)
+    path = tmp_path / "ct.nii.gz"
+    nibabel.save(image, path)
+    code, _, err = run(capsys, "analyze", path, "--out", tmp_path / "case")
+    assert (code, any("--nifti-form qform" in line for line in err)) == (0, True)
+    places = {}
+    for form in ("sform", "qform"):
+        code, _, _ = run(capsys, "analyze", path, "--nifti-form", form, "--out", tmp_path / form, "--json")
+        data = json.loads((tmp_path / form / "analysis.json").read_text())
+        assert (code, data["options"]["nifti_form"]) == (0, form)
+        places[form] = data["structures"]["liver"]["centre_ras_mm"][2]
+        label_map = nibabel.load(tmp_path / form / "segmentation.nii.gz")  # lies on the scan in whatever reads both
+        assert (label_map.get_qform() == nibabel.load(path).get_qform()).all()
+        assert (label_map.get_sform() == nibabel.load(path).get_sform()).all()
+    assert places["qform"] == pytest.approx(places["sform"] + 50, abs=0.1)
+    code, _, err = run(capsys, "analyze", path, "--nifti-form", "best", "--out", tmp_path / "no")
+    assert (code, "best" in err[0]) == (2, True)
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(capsys, "analyze", tmp_path / "empty", "--nifti-form", "qform", "--out", tmp_path / "no")
+    assert (code, "is no NIfTI file, so it has no qform; leave --nifti-form out" in err[-1]) == (2, True)
+
+
 def test_an_unexpected_error_is_one_sentence_and_debug_shows_the_rest(capsys, ct, tmp_path, monkeypatch):
     def defect(*args, **kwargs):
         raise ValueError("shapes differ\nand more")
@@ -277,7 +306,12 @@ segmentation.LoadingPredictor = lambda *args, **kwargs: wait
 sys.exit(main(["analyze", {ct!r}, "--out", {str(tmp_path / "case")!r}, "--quiet"]))
 """
     process = subprocess.Popen(
-        [sys.executable, "-c", probe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", probe],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
     )
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.1)

@@ -67,6 +67,23 @@ def test_statistics_equal_plain_masks(order, dtype, monkeypatch):
     assert found.intensities([9]) is None
 
 
+@pytest.mark.parametrize("extreme", [-2048, 4095, -3000, 30000])
+def test_whole_numbers_give_the_sums_of_fractions(extreme):
+    """Within the histogram they follow from it, beyond it they are added up."""
+    random = np.random.default_rng(1)
+    values = random.integers(-1024, 2000, (9, 8, 7)).astype(np.int16)
+    values[0, 0, 0] = extreme
+    affine = Affine(np.eye(4))
+    labels = Volume(random.integers(0, 200, values.shape).astype(np.uint8), affine, Kind.LABEL)
+    labels.voxels[0, 0, 0] = 7
+    whole, fractions = (label_statistics(Volume(v, affine), labels) for v in (values, values.astype(np.float32)))
+    for name in ("counts", "valued", "sums", "squares", "histogram"):
+        assert np.array_equal(getattr(whole, name), getattr(fractions, name)), name
+    inside = values[labels.voxels == 7].astype(np.float64)
+    assert whole.sums[7] == inside.sum()
+    assert whole.squares[7] == (inside**2).sum()
+
+
 def test_voxels_without_a_number_do_not_count_for_the_mean():
     values = np.full((4, 4, 4), 10, np.float32)
     values[0] = np.nan
@@ -175,6 +192,53 @@ def test_specks_are_not_organs_and_do_not_cut():
     assert "Only 4 voxels (0.032 mL) marked" in found["liver"].reason
     assert found["spleen"].state is State.ABSENT
     assert found["stomach"].state is State.PRESENT  # 4 mm2 on the border are below the threshold
+
+
+def test_what_leaves_every_ct_of_the_trunk_runs_on():
+    image, segmentation = block(spinal_cord=((18, 18, 10), (22, 22, 40)), liver=((2, 2, 20), (15, 30, 40)))
+    found = by_name(image, segmentation)
+    cord, liver = found["spinal_cord"], found["liver"]
+    assert (cord.state, cord.faces, cord.runs_on) == (State.CUT, ("top of the scan",), True)
+    assert cord.reason.startswith("Runs on beyond the top of the scan, as in any CT of the trunk:")
+    assert (liver.state, liver.runs_on) == (State.CUT, False)
+    segmentation.labels.voxels[18:22, 18:22] = VOCABULARY.by_name(
+        "spinal_cord"
+    ).id  # a scan that ends above its lower end
+    cord = by_name(image, segmentation)["spinal_cord"]
+    assert (cord.runs_on, cord.reason.startswith("Cut by the top of the scan and the bottom")) == (False, True)
+
+
+def ball(shape, centre, radius):
+    return sum((a - c) ** 2 for a, c in zip(np.indices(shape), centre, strict=True)) < radius**2
+
+
+@pytest.mark.parametrize(("lacking_mm", "state"), [(1, State.PRESENT), (4, State.CUT), (30, State.CUT)])
+def test_a_rounded_organ_is_cut_once_it_lacks_a_share_of_its_volume(lacking_mm, state):
+    """A ball of 60 mm: a cap of 1 mm is 0.1 % of it, one of 4 mm 1.3 %."""
+    image, segmentation = block((40, 40, 40), 2.0)
+    segmentation.covered = ("liver",)
+    centre = 15 - 0.5 - lacking_mm / 2
+    segmentation.labels.voxels[ball((40, 40, 40), (20, 20, centre), 15)] = VOCABULARY.by_name("liver").id
+    assert segmentation.labels.voxels[:, :, 0].any()
+    assert by_name(image, segmentation)["liver"].state is state
+
+
+def test_a_tube_that_runs_on_is_cut_however_wide_it_is_elsewhere():
+    image, segmentation = block(aorta=((18, 18, 0), (22, 22, 30)), spleen=((1, 1, 2), (9, 9, 6)))
+    segmentation.labels.voxels[8:32, 10:30, 30:36] = VOCABULARY.by_name("aorta").id  # as wide as an arch
+    found = by_name(image, segmentation)
+    assert found["aorta"].faces == ("bottom of the scan",)
+    assert found["spleen"].state is State.PRESENT
+
+
+def test_a_stray_piece_on_a_border_does_not_cut_an_organ():
+    image, segmentation = block(adrenal_gland_left=((10, 10, 10), (13, 13, 30)))
+    stray = (slice(10, 13), slice(10, 13), slice(0, 1))
+    segmentation.labels.voxels[stray] = VOCABULARY.by_name("adrenal_gland_left").id
+    found = by_name(image, segmentation)["adrenal_gland_left"]
+    assert (found.state, found.reason) == (State.PRESENT, "")
+    segmentation.labels.voxels[10:13, 10:13, 0:12] = VOCABULARY.by_name("adrenal_gland_left").id  # now it reaches there
+    assert by_name(image, segmentation)["adrenal_gland_left"].faces == ("bottom of the scan",)
 
 
 def test_without_any_organ_nothing_is_claimed_about_the_region():

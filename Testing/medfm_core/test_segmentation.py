@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from medfm_core.cards import ModelCard
-from medfm_core.errors import ModalityError, WeightsError
+from medfm_core.errors import ModalityError, ResourceError, WeightsError
 from medfm_core.geometry import Affine
 from medfm_core.models.segmenter import ARCHITECTURE, OrganSegmenter, SegmenterConfig
-from medfm_core.segmentation import OrganPredictor, segment
+from medfm_core.segmentation import LoadingPredictor, OrganPredictor, segment
 from medfm_core.strict import from_dict
 from medfm_core.volume import Volume, reorient, resample_to
 
@@ -110,6 +112,44 @@ def test_the_same_scan_twice_gives_the_same_bits(card):
     predictor = OrganPredictor(card, deterministic=True)
     first, second = (predictor(body()).labels.voxels for _ in range(2))
     assert (first == second).all()
+
+
+def test_loading_beside_gives_the_same_and_its_errors_come_with_the_first_scan(card, tmp_path):
+    loading = LoadingPredictor(card, deterministic=True, threads=1)
+    first, second = (loading(body(seed=seed)).labels.voxels for seed in (0, 1))
+    predictor = OrganPredictor(card, deterministic=True)
+    assert (first == predictor(body()).labels.voxels).all()
+    assert (second == predictor(body(seed=1)).labels.voxels).all()
+    wrong = LoadingPredictor(make_card(tmp_path, architecture={"name": "another"}))
+    with pytest.raises(WeightsError, match="'another', which is not here"):
+        wrong(body())
+    with pytest.raises(ResourceError, match="not available here"):
+        LoadingPredictor(card, "cuda:99")(body())
+
+
+def test_threads_and_kernels_are_as_before(card):
+    before = torch.get_num_threads()
+    OrganPredictor(card, threads=before + 1, deterministic=True)(body())
+    assert torch.get_num_threads() == before
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_what_takes_long_to_import_and_is_not_needed_stays_out(tmp_path):
+    """torch's compiler, nibabel and pydicom would take as long as half of what is done besides running the net."""
+    import nibabel
+
+    path = tmp_path / "ct.nii.gz"
+    image = body()
+    nibabel.save(nibabel.Nifti1Image(image.voxels, image.affine.matrix), path)
+    probe = f"""
+import sys
+from medfm_core.pipeline import analyze
+analyze({str(path)!r}, {str(tmp_path / "case")!r})
+print([name for name in ("torch._inductor", "torch._dynamo", "nibabel", "pydicom", "SimpleITK", "matplotlib", "rich")
+       if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 def test_a_scan_smaller_than_a_tile_and_one_of_air_are_answered(card):

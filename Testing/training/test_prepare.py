@@ -155,3 +155,4 @@ def test_a_killed_run_goes_on_where_it_was(folder):
     assert stored >= 1
     assert prepare(folder) == 0
     assert sum(line["reused"] == "1" for line in report(folder)) >= stored
+    assert not list((folder / "store").rglob(".part-*"))

@@ -1,5 +1,10 @@
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -119,3 +124,28 @@ def test_regions_are_drawn_per_patient_and_stay():
     assert regions == [plan.arguments(n)["region"] for n in range(30)]
     with pytest.raises(InputError, match="region"):
         CohortPlan(1, regions=("head",))
+
+
+def test_what_a_killed_run_left_is_cleared_by_the_next(tmp_path):
+    """kill -9 while a patient is written; the same command then leaves whole patients and nothing else."""
+    folder = tmp_path / "cohort"
+    code = (
+        "import time; from training.synthetic import cohort; real = cohort._write_files\n"
+        "def slow(*arguments):\n    real(*arguments); time.sleep(600)\n"
+        f"cohort._write_files = slow\nfrom training.synthesize import main\nmain({['--out', str(folder), *COMMAND]!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
+        for _ in range(1200):
+            if list(folder.glob(".part-*/truth.json")):
+                break
+            time.sleep(0.1)
+        assert main(["--out", str(folder), *COMMAND[:1], "1", "--seed", "6", *COMMAND[4:]]) == 0
+        assert list(folder.glob(".part-*/truth.json")), "a living process lost its work"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert main(["--out", str(folder), *COMMAND]) == 0
+    names = {path.name for path in folder.iterdir()}
+    assert {"patient_000005", "patient_000006"} <= names
+    assert not [name for name in names if name.startswith(".")]

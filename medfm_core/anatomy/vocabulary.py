@@ -52,6 +52,7 @@ class Organ:
         region: the structure in which a coded lesion or part lies, where the code needs one.
         category: DICOM segmented property category.
         colour: display colour, `(red, green, blue)`, 0 to 255.
+        runs_on: faces through which it leaves any CT of the trunk, of "SIRLAP": the spinal cord at the top, "S".
         parts: names of the united organs of a composite; empty for an organ.
     """
 
@@ -66,6 +67,7 @@ class Organ:
     region: Code | None
     category: Code
     colour: tuple[int, int, int]
+    runs_on: str = ""
     parts: tuple[str, ...] = ()
 
     @property
@@ -266,6 +268,7 @@ def _check(vocabulary: Vocabulary) -> None:
             f"side {organ.side}": organ.side not in SIDES,
             f"system {organ.system}": organ.system not in vocabulary.systems,
             f"group {organ.group}": not own <= members.get(organ.group, set()),
+            f"runs_on {organ.runs_on}": not set(organ.runs_on) <= set("SIRLAP"),
             f"colour {organ.colour}": len(organ.colour) != 3 or not all(0 <= value <= 255 for value in organ.colour),
         }
         if any(wrong.values()):

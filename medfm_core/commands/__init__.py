@@ -4,8 +4,8 @@ A module has `NAME`, `HELP` (one line), `ABOUT`, `EPILOG` (examples), `add_argum
 returns the exit code. What is slow to import is imported in `run`.
 """
 
-from medfm_core.commands import analyze, doctor, models, segment
+from medfm_core.commands import analyze, ask, doctor, findings, models, segment, similar
 
-COMMANDS = (analyze, segment, models, doctor)
+COMMANDS = (analyze, segment, findings, ask, similar, models, doctor)
 
 __all__ = ["COMMANDS"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from medfm_core.commands import common
 
@@ -13,6 +14,10 @@ ABOUT = """Outline the organs of a CT, measure them and write a folder with
   measurements.csv      volume, HU and size of every structure, and whether it is there, cut or missing
   segmentation.nii.gz   the outlines on the CT's own grid; segmentation.json says what each number means
   analysis.json         what was run on what: versions, hashes, seconds, warnings
+and, where a findings model is there (`medfm models list`),
+  findings.csv          every finding of the catalogue in every organ: present, absent, uncertain, not assessable
+  embeddings.safetensors  a vector per organ and one of the study, for `medfm similar`; embeddings.json is the index
+  saliency_*.nii.gz     for findings that are present, where in the organ the score comes from
 Everything is computed on this machine. Research use only."""
 EPILOG = """examples:
   medfm analyze --sample                                  results in ./medfm-sample
@@ -26,6 +31,20 @@ An existing result in --out is replaced; other files there are never touched."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
+    parser.add_argument(
+        "--findings",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="assess findings and embed the organs (default: where a findings model is there)",
+    )
+    parser.add_argument("--findings-model", metavar="ID", help="findings model (default: the shipped one)")
+    parser.add_argument(
+        "--saliency",
+        nargs="+",
+        default=("present",),
+        metavar="NAME",
+        help="findings to explain by maps on the CT's grid: present, none, or names of findings (default: present)",
+    )
     common.add_run(parser)
     common.add_output(parser)
     parser.set_defaults(check=lambda args: common.check_source(args, "medfm-sample"))
@@ -34,10 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the pipeline and say where the results are."""
     progress = common.begin(args)
+    from medfm_core import findings_stage
     from medfm_core.measurements import State
     from medfm_core.pipeline import FILES, analyze
 
-    analysis = analyze(common.source_of(args), args.out, common.options_of(args), progress=progress)
+    options = replace(
+        common.options_of(args),
+        findings=args.findings,
+        findings_card=args.findings_model,
+        saliency=tuple(args.saliency),
+    )
+    analysis = analyze(common.source_of(args), args.out, options, progress=progress)
+    written = (*FILES, *(findings_stage.FILES if analysis.encoded else ()))
     singles = [m for m in analysis.measurements if not m.parts]
     states = {state.value: sum(m.state is state for m in singles) for state in State}
     seconds = sum(analysis.seconds.values())
@@ -45,13 +72,18 @@ def run(args: argparse.Namespace) -> int:
         progress.event(
             "result",
             out=str(args.out),
-            files={name: str(args.out / name) for name in FILES},
+            files={name: str(args.out / name) for name in written},
             states=states,
+            findings=findings_stage.count_states(analysis) if analysis.encoded else None,
             warnings=[{"code": c.code, "sentence": c.sentence} for c in analysis.cautions],
             seconds=round(seconds, 2),
         )
     common.tell_cautions(args, analysis.cautions)
     if not args.json and not args.quiet:
-        seen, cut = states["present"] + states["cut"], states["cut"]
+        seen, cut = states["present"] + states["cut"], sum(m.state is State.CUT and not m.runs_on for m in singles)
+        if analysis.encoded:
+            counts = findings_stage.count_states(analysis)
+            told = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items())
+            print(f"{len(analysis.encoded.embedding.units)} organs encoded; findings: {told}")
         print(f"{seen} structures ({cut} cut by the field of view) in {seconds:.0f} s: {args.out / FILES[0]}")
     return 0

@@ -39,6 +39,12 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--model", metavar="ID", help="organ segmenter (default: the shipped one; `medfm models list`)")
     how.add_argument("--organs", metavar="LIST", type=_names, default=(), help="keep only these: liver,kidney,spine")
     how.add_argument("--series", metavar="N", help="which series of a DICOM folder: number, hash or description")
+    how.add_argument(
+        "--nifti-form",
+        choices=("auto", "sform", "qform"),
+        default="auto",
+        help="which position of a NIfTI file counts (default: auto, the sform if it is usable)",
+    )
     how.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     how.add_argument("--threads", metavar="N", type=_count, help="CPU threads (default: all that may be used)")
     how.add_argument("--deterministic", action="store_true", help="the same bits on every run (fp32, slower)")
@@ -86,6 +92,7 @@ def options_of(args: argparse.Namespace) -> Options:
         card_id=args.model,
         device=args.device or read_settings().device,
         series=args.series,
+        nifti_form=args.nifti_form,
         force=args.force,
         hu_offset=args.hu_offset,
         deterministic=args.deterministic,

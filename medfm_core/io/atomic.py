@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medfm_core.errors import InputError, MedFMError, ResourceError
+from medfm_core.io.parts import part_name
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -44,7 +44,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             raise InputError(f"cannot write {path}: it is a folder", "choose another name")
     except OSError as error:
         raise write_error(error, path) from error
-    temporary = path.with_name(f".part-{secrets.token_hex(6)}-{path.name[-100:]}")
+    temporary = path.with_name(part_name(path.name))
     try:
         yield temporary
         with open(temporary, "rb+") as file:

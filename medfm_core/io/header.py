@@ -94,7 +94,7 @@ def grid_warnings(grid: Grid) -> list[str]:
     if not grid.affine.is_orthogonal:
         found.append(
             "The voxel axes are not at right angles (sheared, as by gantry tilt); the shear is kept, and viewers on "
-            "ITK open results on this grid as NRRD but not as NIfTI."
+            "ITK open results on this grid as NRRD (`medfm segment --out organs.seg.nrrd`) but not as NIfTI."
         )
     return found
 

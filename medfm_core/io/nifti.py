@@ -147,7 +147,7 @@ def _position(header: NiftiHeader, shape: tuple[int, ...], form: str, name: str,
     if form != "auto":
         chosen = sform if form == "sform" else qform
         if chosen is None:
-            raise GeometryError(f"{name} has no usable {form}", "leave the choice to MedFM or give another file")
+            raise GeometryError(f"{name} has no usable {form}", "leave --nifti-form out, or give another file")
         return chosen
     if has_sform and sform is None:
         if qform is None:
@@ -160,7 +160,7 @@ def _position(header: NiftiHeader, shape: tuple[int, ...], form: str, name: str,
         if apart > _APART_MM:
             warnings.append(
                 f"The NIfTI sform and qform disagree by up to {apart:.4g} mm; the sform gives the position "
-                "(choose the other with the NIfTI form qform)."
+                "(choose the other with --nifti-form qform)."
             )
     if sform is not None or qform is not None:
         return sform if sform is not None else qform

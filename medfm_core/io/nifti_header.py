@@ -114,7 +114,12 @@ def new_header(version: int) -> NiftiHeader:
 
 def header_bytes(header: NiftiHeader) -> bytes:
     """The header as it stands in a file, little-endian."""
-    data = bytearray(header.fields.astype(header.fields.dtype.newbyteorder("<")).tobytes())
+    little = np.zeros(
+        (), header.fields.dtype.newbyteorder("<")
+    )  # astype would leave whatever was in memory in the gaps
+    for name in little.dtype.names:
+        little[name] = header.fields[name]
+    data = bytearray(little.tobytes())
     if header.version == 2:
         at, line_ends = _LINE_ENDS
         data[at : at + len(line_ends)] = line_ends

@@ -48,10 +48,10 @@ def read_header(source: Source, series: str | None = None, *, nifti_form: str = 
 
 def _open(source: Source, series: str | None, nifti_form: str) -> Opened:
     paths = _paths(source)
-    if len(paths) > 1 or _is_folder(paths[0]):
-        return _open_dicom(paths, series)
     path = paths[0]
-    format_ = detect(_header_of(path))
+    format_ = "dicom" if len(paths) > 1 or _is_folder(path) else detect(_header_of(path))
+    if format_ != "nifti" and nifti_form != "auto":
+        raise InputError(f"{path} is no NIfTI file, so it has no {nifti_form}", "leave --nifti-form out")
     if format_ == "dicom":
         return _open_dicom(paths, series)
     if series is not None:

@@ -12,12 +12,14 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medfm_core.errors import InputError
 from medfm_core.layers.attentive_pooling import AttentivePooling
 from medfm_core.layers.initialisation import initialise_linear
 from medfm_core.models.sizes import read_sizes
 from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
 
 ARCHITECTURE = "totalfm"
+SIZE_FEATURES = 4  # what `medfm_core.organ_volumes.size_of` gives
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,33 @@ class TotalFMConfig(VolumeTransformerConfig):
     Attributes:
         head_width: channels after the head.
         embedding_width: channels of the embedding.
+        organ_size: tell the encoder how big the organ is, which a crop brought to a fixed size no longer shows; ours,
+            the release has nothing of the kind.
     """
 
     head_width: int = 768
     embedding_width: int = 768
+    organ_size: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.head_width, self.embedding_width) < 1:
             raise ValueError("head_width and embedding_width must be at least 1")
+
+
+class SizeEmbedding(nn.Module):
+    """What is added to a pooled organ for its size, `(B, 4)` to `(B, width)`; nothing at the start of training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.widen = nn.Linear(SIZE_FEATURES, width)
+        self.narrow = nn.Linear(width, width)
+        initialise_linear(self)
+        nn.init.zeros_(self.narrow.weight)
+
+    def forward(self, size: Tensor) -> Tensor:
+        """Embed sizes."""
+        return self.narrow(functional.gelu(self.widen(size.to(self.widen.weight.dtype))))
 
 
 class ImageEncoder(nn.Module):
@@ -61,15 +81,33 @@ class ImageEncoder(nn.Module):
         self.projection = nn.Linear(config.head_width, config.embedding_width)
         for part in (self.pool, self.head, self.projection):
             initialise_linear(part)
+        self.size = SizeEmbedding(config.width) if config.organ_size else None
 
-    def pooled(self, tokens: Tensor) -> Tensor:
-        """Embed tokens of the backbone, `(B, N, width)` to `(B, embedding_width)` of length 1."""
-        vector = self.projection(self.head(self.head_norm(self.pool(tokens))))
-        return functional.normalize(vector.float(), dim=-1, eps=1e-6)
+    def pooled(self, tokens: Tensor, size: Tensor | None = None) -> Tensor:
+        """Embed tokens of the backbone.
 
-    def forward(self, volume: Tensor) -> Tensor:
-        """Embed volumes."""
-        return self.pooled(self.backbone(volume))
+        Args:
+            tokens: `(B, N, width)`.
+            size: how big the organs are, `(B, 4)`, where the architecture has `organ_size`.
+
+        Returns:
+            `(B, embedding_width)` float32 of length 1.
+
+        Raises:
+            InputError: the architecture and the input differ in whether there is a size.
+        """
+        if (size is None) != (self.size is None):
+            raise InputError(
+                "the encoder and its input differ in organ_size", "give sizes where the card has organ_size"
+            )
+        vector = self.head_norm(self.pool(tokens))
+        if size is not None:
+            vector = vector + self.size(size).to(vector.dtype)
+        return functional.normalize(self.projection(self.head(vector)).float(), dim=-1, eps=1e-6)
+
+    def forward(self, volume: Tensor, size: Tensor | None = None) -> Tensor:
+        """Embed volumes; `size` `(B, 4)` where the architecture has `organ_size`."""
+        return self.pooled(self.backbone(volume), size)
 
     def set_activation_checkpointing(self, on: bool) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""

@@ -1,4 +1,7 @@
-"""Weights of TotalFM's image side, under our names of the parameters or under those of the release."""
+"""TotalFM's weights, under our names of the parameters or under those of the release.
+
+A model's image side and its text side lie in a file each. The release's checkpoint holds both, and a language model.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from medfm_core.errors import WeightsError
+from medfm_core.models.text_projection import Logits, TextProjection
 from medfm_core.models.totalfm import ImageEncoder, TotalFMConfig
 from medfm_core.weights import check_safetensors, load_weights
 
@@ -47,6 +51,13 @@ _PARAMETERS = {
 _IMAGE_SIDE = ("vit.", "image_proj.")
 # What else the release's checkpoint holds: the language model, its projection, and the two numbers of the loss.
 _TEXT_SIDE = ("text_", "logit_scale", "logit_bias")
+_TEXT_NAMES = {
+    "text_projection.linear.weight": "text_proj.weight",
+    "text_projection.linear.bias": "text_proj.bias",
+    "logits.scale": "logit_scale",
+    "logits.bias": "logit_bias",
+}
+_USE_RELEASE = "use the file of the TotalFM release"
 
 
 def published_names(config: TotalFMConfig) -> dict[str, str]:
@@ -79,14 +90,61 @@ def image_side(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     Raises:
         WeightsError: it has no image side, or holds something that is known of neither side.
     """
-    tensors = next((checkpoint[key] for key in ("model_state_dict", "model") if key in checkpoint), checkpoint)
-    plain = {name.removeprefix("module."): value for name, value in tensors.items()}
+    plain = _plain(checkpoint)
     image = {name: value for name, value in plain.items() if name.startswith(_IMAGE_SIDE)}
     unknown = [name for name in plain if not name.startswith(_IMAGE_SIDE + _TEXT_SIDE)]
     if unknown or not image:
         what = f"it holds {unknown[0]!r}" if unknown else "it holds no image encoder"
-        raise WeightsError(f"the checkpoint is not one of TotalFM: {what}", "use the file of the TotalFM release")
+        raise WeightsError(f"the checkpoint is not one of TotalFM: {what}", _USE_RELEASE)
     return image
+
+
+def text_side(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take the text projection and the two numbers of the loss out of the release's checkpoint.
+
+    Saved as safetensors, `load_text_side` reads them.
+
+    Args:
+        checkpoint: as for `image_side`.
+
+    Returns:
+        `text_proj.weight` `(E, W)`, `text_proj.bias` `(E,)`, `logit_scale` and `logit_bias` without dimensions.
+
+    Raises:
+        WeightsError: one of them is missing, or is not what its name says.
+    """
+    plain = _plain(checkpoint)
+    missing = [name for name in _TEXT_NAMES.values() if name not in plain]
+    if missing:
+        raise WeightsError(f"the checkpoint is not one of TotalFM: it holds no {missing[0]!r}", _USE_RELEASE)
+    numbers = {name: plain[name] for name in ("logit_scale", "logit_bias")}
+    for name, value in numbers.items():
+        if value.numel() != 1:
+            raise WeightsError(f"the checkpoint is not one of TotalFM: {name} is not one number", _USE_RELEASE)
+    projection = {name: plain[name] for name in ("text_proj.weight", "text_proj.bias")}
+    return projection | {name: value.reshape(()) for name, value in numbers.items()}
+
+
+def language_model_side(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Take the language model out of the release's checkpoint, which may have been trained on.
+
+    Saved as safetensors, `load_text_tower` uses it in place of the tower's own weights.
+
+    Args:
+        checkpoint: as for `image_side`.
+
+    Returns:
+        Tensors by the language model's own names; empty where the checkpoint holds none.
+
+    Raises:
+        WeightsError: it holds more than one thing of the text side that could be the language model.
+    """
+    plain = _plain(checkpoint)
+    found = {name: value for name, value in plain.items() if name.startswith("text_") and name not in _published_text()}
+    holders = sorted({name.split(".", 1)[0] for name in found})
+    if len(holders) > 1:
+        raise WeightsError(f"the checkpoint is not one of TotalFM: it holds both {holders[0]!r} and {holders[1]!r}")
+    return {name.split(".", 1)[-1]: value for name, value in found.items()}
 
 
 def load_image_encoder(path: str | Path, config: TotalFMConfig, device: torch.device | str = "cpu") -> ImageEncoder:
@@ -108,6 +166,42 @@ def load_image_encoder(path: str | Path, config: TotalFMConfig, device: torch.de
         encoder = ImageEncoder(config)
     encoder.load_state_dict({ours: state[name].float() for ours, name in names.items()}, strict=True, assign=True)
     return encoder.eval().requires_grad_(False)
+
+
+def load_text_side(
+    path: str | Path, text_width: int, embedding_width: int, device: torch.device | str = "cpu"
+) -> tuple[TextProjection, Logits]:
+    """Build the text projection and the logits and load their weights strictly, in fp32 and evaluation mode.
+
+    Args:
+        path: a safetensors file of the text side and nothing else, with our names (`text_projection.linear.weight`,
+            `text_projection.linear.bias`, `logits.scale`, `logits.bias`) or with the release's.
+        text_width: values of a sentence vector, `W`.
+        embedding_width: values of an embedding, `E`.
+        device: where they go.
+
+    Raises:
+        WeightsError: weights missing, damaged or of another width.
+    """
+    published = any(name in _published_text() for name in check_safetensors(path).tensors)
+    names = _TEXT_NAMES if published else {name: name for name in _TEXT_NAMES}
+    with torch.device("meta"):
+        side = nn.ModuleDict({"text_projection": TextProjection(text_width, embedding_width), "logits": Logits()})
+    shapes = {names[name]: tuple(value.shape) for name, value in side.state_dict().items()}
+    state = load_weights(path, shapes, str(device))
+    side.load_state_dict({ours: state[name].float() for ours, name in names.items()}, strict=True, assign=True)
+    side.eval().requires_grad_(False)
+    return side["text_projection"], side["logits"]
+
+
+def _plain(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Its tensors by name, out of what the trainer wrapped them in."""
+    tensors = next((checkpoint[key] for key in ("model_state_dict", "model") if key in checkpoint), checkpoint)
+    return {name.removeprefix("module."): value for name, value in tensors.items()}
+
+
+def _published_text() -> set[str]:
+    return set(_TEXT_NAMES.values())
 
 
 def _shapes(config: TotalFMConfig) -> dict[str, tuple[int, ...]]:

@@ -15,6 +15,7 @@ from medfm_core.analysis import Analysis
 from medfm_core.anatomy import Vocabulary, load_vocabulary
 from medfm_core.cards import ModelCard
 from medfm_core.measurements import STATE_TITLES, OrganMeasurement, State
+from medfm_core.report.findings_section import findings_section
 from medfm_core.report.views import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU, make_views
 
 _FORMATS = {"nifti": "NIfTI", "nrrd": "NRRD", "mha": "MetaImage", "dicom": "DICOM"}
@@ -30,6 +31,7 @@ class Row:
     state: State
     state_title: str
     cut_by: str
+    runs_on: bool
     reason: str
     is_sum: bool
     depth: int
@@ -64,6 +66,7 @@ def render_html(analysis: Analysis, machine: Mapping[str, Any]) -> str:
             card=analysis.card,
             machine=machine,
             facts=_facts(analysis),
+            found=findings_section(analysis),
             counts=_counts(analysis.measurements),
             rows=_rows(analysis, vocabulary),
             uncovered=_uncovered(analysis.measurements, vocabulary),
@@ -127,12 +130,14 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def _counts(measurements: Iterable[OrganMeasurement]) -> list[tuple[State, str, int]]:
-    singles = [m for m in measurements if not m.parts]
-    return [
-        (state, title, count)
-        for state, title in STATE_TITLES.items()
-        if (count := sum(m.state is state for m in singles)) and state is not State.NOT_COVERED
-    ]
+    """How many structures are in which state; those that run on beyond any CT of the trunk beside the cut ones."""
+    singles = [m for m in measurements if not m.parts and m.state is not State.NOT_COVERED]
+    counts = []
+    for state, title in STATE_TITLES.items():
+        counts.append((state, title, sum(m.state is state and not m.runs_on for m in singles)))
+        if state is State.CUT:
+            counts.append((state, "running on beyond the trunk", sum(m.runs_on for m in singles)))
+    return [entry for entry in counts if entry[-1]]
 
 
 def _rows(analysis: Analysis, vocabulary: Vocabulary) -> list[tuple[str, list[Row]]]:
@@ -172,6 +177,7 @@ def _row(m: OrganMeasurement, vocabulary: Vocabulary, depth: int, dice: float | 
         state=m.state,
         state_title=STATE_TITLES[m.state],
         cut_by=", ".join(face.replace(" of the scan", "") for face in m.faces),
+        runs_on=m.runs_on,
         reason=m.reason,
         is_sum=bool(m.parts),
         depth=depth,

@@ -91,7 +91,7 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
             "stored_as": str(image.meta.get("stored_dtype", image.voxels.dtype)),
             "voxels_sha256": analysis.voxels_sha256,
         },
-        "options": {k: v for k, v in vars(analysis.options).items() if k not in ("series", "card_id")},
+        "options": {k: v for k, v in vars(analysis.options).items() if k not in ("series", "card_id", "findings_card")},
         "model": {
             "id": card.id,
             "card_sha256": card.digest,
@@ -132,6 +132,8 @@ def _structure(m: OrganMeasurement) -> dict[str, Any]:
             "centre_ras_mm": [round(v, 2) for v in m.centre_mm],
             "box": [list(m.box[0]), list(m.box[1])],
         }
+    if m.faces:
+        entry |= {"cut_by": list(m.faces), "runs_on": m.runs_on}
     if m.parts:
         entry["parts"] = list(m.parts)
     return entry

@@ -20,6 +20,7 @@ from medfm_core.card_parts import InputSpec
 from medfm_core.cards import load_card
 from medfm_core.errors import InputError, ModalityError
 from medfm_core.io import clamp_air
+from medfm_core.organ_volumes import to_organ_grid
 from medfm_core.preprocessing import to_model_grid
 from medfm_core.strict import from_dict, to_dict, unknown_name
 from medfm_core.volume import Volume, reorient, resample, resample_to
@@ -50,6 +51,11 @@ def body_ct(image: Volume, spec: InputSpec) -> Volume:
     return network_order(on_grid)
 
 
+def organ_ct(image: Volume, spec: InputSpec) -> Volume:
+    """CT as models take it that look at one organ at a time: HU, nothing cut away, on the grid of the organs' boxes."""
+    return network_order(to_organ_grid(clamp_air(image), spec))
+
+
 def whole_image(image: Volume, spec: InputSpec) -> Volume:
     """Orientation and spacing of the card, nothing cut away, values as they are."""
     oriented = reorient(image, spec.orientation) if spec.orientation else image
@@ -71,6 +77,7 @@ def network_order(volume: Volume) -> Volume:
 
 PREPARATIONS: dict[str, Preparation] = {
     "body_ct": Preparation(body_ct, ("orientation", "spacing_mm"), 1, ("CT",)),
+    "organ_ct": Preparation(organ_ct, ("orientation", "spacing_mm", "spacing_rule", "resampling"), 1, ("CT",)),
     "whole_image": Preparation(
         whole_image, ("orientation", "spacing_mm", "spacing_rule"), 1, ("MR", "PT", "CT")
     ),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +16,9 @@ import numpy as np
 
 from medfm_core.errors import InputError, ResourceError
 from medfm_core.io.atomic import atomic_write
+from medfm_core.io.parts import sweep_parts
 from medfm_core.strict import from_dict
+from training.data.shard_prefetch import ShardPrefetcher, StoppedError
 from training.data.shards import MANIFEST, SAMPLES, SHARDS, VERSION
 from training.data.store_index import IndexEntry
 from training.data.store_writing import FACTS, IMAGE, LABELS
@@ -25,6 +26,7 @@ from training.data.stored_volume import FilePart, StoredVolume
 from training.engine.draw import DrawKey
 
 _ATTEMPTS = 5
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class ShardStore:
             raise InputError(f"shards at {self.address} need a folder to be kept in", "give a cache folder")
         self.cache = None if cache is None else Path(cache)
         self._most_bytes = int(cache_gb * 1e9)
+        self._ahead: ShardPrefetcher | None = None
+        if self.cache is not None:
+            sweep_parts(self.cache)  # downloads of killed processes
         index = self._json(SHARDS)
         if not isinstance(index, dict) or index.get("version") != VERSION:
             raise InputError(f"the shards at {self.address} are of another version", "write them again")
@@ -92,6 +97,33 @@ class ShardStore:
         """Volumes of each shard of a split, in the order of the manifest's rows."""
         return tuple(shard["volumes"] for shard in self.shards if shard["split"] == split)
 
+    def numbers(self, split: str) -> tuple[int, ...]:
+        """Numbers of the shards of a split, in the order of `counts`."""
+        return tuple(number for number, shard in enumerate(self.shards) if shard["split"] == split)
+
+    def prefetch(self, numbers: Sequence[int]) -> None:
+        """Fetch shards in the background, in this order, as many of them as the cache can hold; see `ShardPrefetcher`.
+
+        Args:
+            numbers: those in use first, so that they are not what makes room.
+        """
+        if not self.is_remote:
+            return
+        room, wanted = self._most_bytes, []
+        for number in numbers:
+            room -= self.shards[number]["bytes"]
+            if room < 0:
+                break
+            wanted.append(number)
+        self._ahead = self._ahead or ShardPrefetcher(self.fetch)
+        self._ahead.want(wanted)
+
+    def close(self) -> None:
+        """Stop fetching ahead."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
     def open(self, key: str) -> StoredVolume:
         """Open a volume, fetching its shard if it is not here.
 
@@ -118,8 +150,12 @@ class ShardStore:
                     raise
         raise AssertionError  # the loop returns or raises
 
-    def fetch(self, number: int) -> Path:
+    def fetch(self, number: int, stop: Callable[[], bool] = lambda: False) -> Path:
         """A local copy of a shard.
+
+        Args:
+            number: of the shard.
+            stop: asked again and again while it is fetched; when it says yes, `StoppedError` is raised.
 
         Raises:
             ResourceError: it cannot be fetched.
@@ -136,21 +172,28 @@ class ShardStore:
             with FileLock(f"{path}.lock"):  # the workers of a run need the same shard at the same time
                 if not path.is_file():
                     self._make_room(shard["bytes"])
-                    self._download(shard, path)
+                    self._download(shard, path, stop)
         with suppress(OSError):
             os.utime(path)  # used last
         return path
 
-    def _download(self, shard: Mapping[str, Any], path: Path) -> None:
+    def _download(self, shard: Mapping[str, Any], path: Path, stop: Callable[[], bool]) -> None:
+        digest = hashlib.sha256()
         with atomic_write(path) as part:
             with self._remote(shard["file"]) as source, part.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-            digest = hashlib.sha256()
-            with part.open("rb") as file:
-                while chunk := file.read(1 << 20):
+                while chunk := self._chunk(source, shard["file"]):
+                    if stop():
+                        raise StoppedError
                     digest.update(chunk)
+                    target.write(chunk)
             if digest.hexdigest() != shard["sha256"]:
                 raise InputError(f"the shard {shard['file']} at {self.address} is damaged", "write or copy it again")
+
+    def _chunk(self, source: Any, name: str) -> bytes:
+        try:
+            return source.read(_CHUNK)
+        except Exception as error:  # each kind of address has errors of its own
+            raise self._unreachable(name, error) from error
 
     def _make_room(self, needed: int) -> None:
         kept = sorted(self.cache.glob("*.tar"), key=lambda path: path.stat().st_mtime)
@@ -185,13 +228,19 @@ class ShardStore:
         import fsspec
 
         try:
-            return fsspec.open(f"{self.address}/{name}", "rb").open()
+            streamed = {"block_size": 0} if self.address.startswith(("http://", "https://")) else {}
+            return fsspec.open(f"{self.address}/{name}", "rb", **streamed).open()
         except ImportError as error:
             raise ResourceError(f"{self.address} cannot be read ({error})", "install that library") from error
-        except Exception as error:  # each kind of address has errors of its own
-            raise ResourceError(
-                f"{self.address}/{name} cannot be read ({error})", "check address and network"
-            ) from error
+        except Exception as error:
+            raise self._unreachable(name, error) from error
+
+    def _unreachable(self, name: str, error: Exception) -> ResourceError:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return ResourceError(f"{self.address}/{name} cannot be read ({reason})", "check address and network")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ahead": None}
 
 
 @dataclass(frozen=True)
@@ -211,14 +260,35 @@ class ShardOrder:
     def item_at(self, key: DrawKey) -> int:
         """The item of a position of a run."""
         epoch, place = divmod(key.position, sum(self.counts))
-        return int(_epoch_order(self.counts, self.together, key.seed, epoch)[place])
+        return int(_epoch_order(self.counts, self.together, key.seed, epoch)[0][place])
+
+    def shards_from(self, key: DrawKey, ahead: int) -> tuple[int, ...]:
+        """Shards in the order in which a run needs them: those mixed at a position, then `ahead` more.
+
+        Args:
+            key: the position; its next epoch counts too.
+            ahead: how many to look ahead, at most all.
+        """
+        epoch, place = divmod(key.position, sum(self.counts))
+        _, windows, ends = _epoch_order(self.counts, self.together, key.seed, epoch)
+        _, following, _ = _epoch_order(self.counts, self.together, key.seed, epoch + 1)
+        now = int(np.searchsorted(ends, place, side="right"))
+        found = list(windows[now])
+        later = [number for window in (*windows[now + 1 :], *following) for number in window if number not in found]
+        return tuple(found + list(dict.fromkeys(later))[:ahead])
+
+
+_Order = tuple[np.ndarray, tuple[tuple[int, ...], ...], np.ndarray]
 
 
 @lru_cache(maxsize=4)
-def _epoch_order(counts: tuple[int, ...], together: int, seed: int, epoch: int) -> np.ndarray:
+def _epoch_order(counts: tuple[int, ...], together: int, seed: int, epoch: int) -> _Order:
+    """Items in their order, the shards that are mixed with each other, and the place at which each such mix ends."""
     rng = DrawKey(seed, epoch).rng("shard order")
     first = np.concatenate([[0], np.cumsum(counts)])
     shards = rng.permutation(len(counts))
     windows = [shards[at : at + together] for at in range(0, len(shards), together)]
     mixed = [np.concatenate([np.arange(first[s], first[s + 1]) for s in window]) for window in windows]
-    return np.concatenate([rng.permutation(items) for items in mixed])
+    order = np.concatenate([rng.permutation(items) for items in mixed])
+    ends = np.cumsum([len(items) for items in mixed])
+    return order, tuple(tuple(int(s) for s in window) for window in windows), ends

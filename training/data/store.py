@@ -14,9 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,12 +24,11 @@ import numpy as np
 
 from medfm_core.errors import InputError
 from medfm_core.io.atomic import write_error
+from medfm_core.io.parts import part_name, sweep_parts
 from medfm_core.volume import Volume
 from training.data.quantise import quantise
 from training.data.store_writing import FACTS, FORMAT, IMAGE, LABELS, describe, label_array, write_part, write_synced
 from training.data.stored_volume import DAMAGED, FilePart, StoredVolume
-
-_STALE_S = 24 * 3600.0
 
 
 def volume_key(content: str, preparation: Mapping[str, Any], labels: str | None = None) -> str:
@@ -125,7 +122,7 @@ class VolumeStore:
             arrays[LABELS] = label_array(labels, image)
         described = {**describe(image, quantised, arrays), **(facts or {})}
         described.setdefault("label_names", {})
-        part = self.place(key).with_name(f".part-{secrets.token_hex(6)}")
+        part = self.place(key).with_name(part_name())
         try:
             part.mkdir(parents=True)
             described["files"] = {name: write_part(part / name, array) for name, array in arrays.items()}
@@ -139,24 +136,14 @@ class VolumeStore:
 
     def remove(self, key: str) -> None:
         """Take a volume away, whole or damaged; nothing happens if it is not there."""
-        away = self.place(key).with_name(f".part-{secrets.token_hex(6)}")
+        away = self.place(key).with_name(part_name())
         with suppress(FileNotFoundError):
             os.rename(self.place(key), away)
         shutil.rmtree(away, ignore_errors=True)
 
-    def sweep(self, older_than_s: float = _STALE_S) -> int:
-        """Remove what killed runs left half-written; returns how many volumes that were.
-
-        Args:
-            older_than_s: younger ones may be in work by another process.
-        """
-        count = 0
-        for part in self.folder.glob("??/.part-*"):
-            with suppress(OSError):
-                if time.time() - part.stat().st_mtime > older_than_s:
-                    shutil.rmtree(part, ignore_errors=True)
-                    count += 1
-        return count
+    def sweep(self) -> int:
+        """Remove what killed runs left half-written, here and of the index; returns how many that were."""
+        return sweep_parts(self.folder, "??") + sweep_parts(self.folder)
 
     def _move(self, part: Path, key: str) -> None:
         """Rename to the final place; who comes second keeps what is there, unless that is damaged."""

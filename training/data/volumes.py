@@ -29,6 +29,7 @@ from training.engine.draw import DrawKey
 __all__ = ["Volumes", "VolumesConfig"]
 
 _MOST_OPEN = 128
+_MEANS = ("cache", "cache_gb", "shards_ahead")  # how samples come here, not what they are
 _MONITOR_FROM = 2**41  # positions that neither a run nor its monitor reaches
 
 
@@ -65,8 +66,10 @@ class Volumes:
         if isinstance(self._found.store, ShardStore) and config.split != "all":
             counts = self._found.store.counts(config.split)
             if sum(counts) == len(self._rows):
-                order = ShardOrder(tuple(n * config.crops_per_volume for n in counts), config.shards_together)
-                self.item_at = order.item_at
+                self._order = ShardOrder(tuple(n * config.crops_per_volume for n in counts), config.shards_together)
+                self._shards = self._found.store.numbers(config.split)
+                self._ahead: tuple[int, ...] = ()
+                self.item_at = self._item_of_shards
         self._open: OrderedDict[str, StoredVolume] = OrderedDict()
 
     def __len__(self) -> int:
@@ -81,7 +84,7 @@ class Volumes:
     @property
     def digest(self) -> str:
         """Changes when the samples do."""
-        config = {name: value for name, value in to_dict(self.config, defaults=True).items() if "cache" not in name}
+        config = {name: value for name, value in to_dict(self.config, defaults=True).items() if name not in _MEANS}
         text = json.dumps([config, to_dict(self._spec, defaults=True), self._keys], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -138,6 +141,15 @@ class Volumes:
         samples = self.monitor_samples(count, seed)
         batch = {name: [sample[name] for sample in samples] for name in samples[0]}
         return {name: torch.stack(v) if isinstance(v[0], Tensor) else v for name, v in batch.items()}
+
+    def _item_of_shards(self, key: DrawKey) -> int:
+        """The item of a position, so that few shards are needed at a time; the next ones are fetched meanwhile."""
+        if self.config.shards_ahead and self._found.store.is_remote:
+            wanted = self._order.shards_from(key, self.config.shards_ahead)
+            if wanted != self._ahead:
+                self._ahead = wanted
+                self._found.store.prefetch([self._shards[number] for number in wanted])
+        return self._order.item_at(key)
 
     def _draw(self, volume: StoredVolume, start: Sequence[int], key: DrawKey | None) -> dict[str, Tensor]:
         """Read a crop and make tensors of it; without a key it is not augmented."""

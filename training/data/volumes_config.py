@@ -38,6 +38,7 @@ class VolumesConfig:
         cache: folder for shards from elsewhere.
         cache_gb: what it may hold.
         shards_together: shards whose volumes are mixed in the order of a run.
+        shards_ahead: shards from elsewhere that are fetched before they are needed; 0 for none.
     """
 
     manifest: str
@@ -60,6 +61,7 @@ class VolumesConfig:
     cache: str | None = None
     cache_gb: float = 50.0
     shards_together: int = 4
+    shards_ahead: int = 2
 
     def __post_init__(self) -> None:
         """Check what types cannot."""
@@ -67,6 +69,8 @@ class VolumesConfig:
             raise InputError("data.card and data.input: exactly one is needed", "give the card of the preparation")
         if min(self.crop) < 1 or self.crops_per_volume < 1 or self.shards_together < 1:
             raise InputError("data.crop, crops_per_volume and shards_together must be positive", "give at least 1")
+        if self.shards_ahead < 0:
+            raise InputError(f"data.shards_ahead is {self.shards_ahead}", "give 0 (none) or more")
         if not 0 <= self.foreground_share <= 1:
             raise InputError(f"data.foreground_share is {self.foreground_share}", "give a share from 0 to 1")
         if self.augment not in AUGMENTATIONS:

@@ -17,11 +17,22 @@ from training.engine.registry import find_part
 
 
 def build_objective(recipe: Recipe) -> Objective:
-    """Build the objective with weights drawn from the run's seed."""
+    """Build the objective with weights drawn from the run's seed.
+
+    Raises:
+        InputError: activation checkpointing is asked for, and the parts cannot do it.
+    """
     torch.manual_seed(recipe.run.seed)
     objective = find_part("objective", recipe.names["objective"]).make(recipe.model, recipe.objective)
     if recipe.run.activation_checkpointing:
-        objective.set_activation_checkpointing(True)
+        try:
+            objective.set_activation_checkpointing(True)
+        except (NotImplementedError, AttributeError) as problem:
+            who = f"{recipe.names['objective']} with the model {recipe.names['model']}"
+            raise InputError(
+                f"run.activation_checkpointing is set, but {who} cannot compute activations twice",
+                "leave it off, and raise run.accumulate to save memory",
+            ) from problem
     return objective
 
 

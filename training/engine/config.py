@@ -26,6 +26,7 @@ from training.engine.registry import PARTS, find_part
 
 _SECTIONS = ("model", "objective", "data")
 # Keys that decide how a run is carried out, not what comes out of it: they may change when a run is resumed.
+_DATA_MEANS = ("shards_ahead",)
 _MEANS = ("workers", "device", "checkpoint_every", "keep_last", "keep_best", "strategy", "compile", "monitor_samples")
 
 
@@ -52,8 +53,10 @@ class RunConfig:
         checkpoint_every: steps between checkpoints.
         keep_last: newest checkpoints to keep.
         keep_best: best checkpoints to keep.
-        best: what makes a checkpoint best: a logged quantity, lower is better unless `best_is` says `max`.
-        best_is: `min` or `max`.
+        best: what makes a checkpoint best: a quantity that the objective logs (its mean since the checkpoint before),
+            or what the monitors measure, such as `probe.auroc` (mean over the targets), `probe.TARGET.r2` or
+            `health.effective_rank`; then there is a checkpoint at each step where it is measured.
+        best_is: `min` or `max`: whether the lowest or the highest is best.
         workers: processes that make samples; 0 makes them between the steps.
         device: `auto`, `cpu` or `cuda`.
         strategy: how several processes share the work: `ddp`, or `fsdp`, which also shares the weights.
@@ -118,6 +121,8 @@ class Recipe:
         plain.pop("monitor")
         for name in _MEANS:
             plain["run"].pop(name)
+        for name in _DATA_MEANS:
+            plain["data"].pop(name, None)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -174,7 +179,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = 
         a, b = one.get(key), other.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, f"{prefix}{key}.")
-        elif a != b and key not in _MEANS and not f"{prefix}{key}".startswith("monitor"):
+        elif a != b and key not in (*_MEANS, *_DATA_MEANS) and not f"{prefix}{key}".startswith("monitor"):
             found.append(f"{prefix}{key}")
     return found
 

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,19 @@ from torch.utils.data import default_collate
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.io.atomic import atomic_text
 from training.engine.average import RunningAverage
+from training.engine.best_metric import BestMetric
 from training.engine.build import build_objective, build_source, check_batch, choose_bf16, run_files
-from training.engine.checkpoint import RunState, load_checkpoint, read_state, save_checkpoint
-from training.engine.config import Recipe, differences
+from training.engine.checkpoint import RunState, load_checkpoint, save_checkpoint
+from training.engine.config import Recipe
 from training.engine.monitor_set import MonitorSet
 from training.engine.monitors.monitor import Monitor, RunDescription, Work
 from training.engine.optimisers import make_optimiser, set_step
-from training.engine.order import Place, SamplesByPosition, make_loader
-from training.engine.processes import make_fabric, pick_device
-from training.engine.retention import last, retain
-from training.engine.runs import load_start
+from training.engine.order import Place, SamplesByPosition, batches_of, make_loader
+from training.engine.processes import adder, largest, make_fabric, pick_device, to_device
+from training.engine.retention import retain
+from training.engine.runs import load_start, newest_state
 from training.engine.stopping import StopRequest
+from training.engine.windows import gather_windows, own_window
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,8 @@ class Training:
         self.recipe, self.folder = recipe, run_files(folder)
         self.checkpoints = run_files(folder / "checkpoints")
         run = recipe.run
-        found = self._newest(resume)
+        self.best = BestMetric(run.best, run.best_is, recipe.monitor)
+        self._path, found = newest_state(folder, recipe, resume)
         self.objective = build_objective(recipe)
         self.source = build_source(recipe)
         self.samples = SamplesByPosition(self.source, self.objective, run.seed)
@@ -90,17 +94,19 @@ class Training:
             self.samples, place, (self.step, run.steps), run.workers, self.fabric.device.type == "cuda"
         )
         with StopRequest() as stop, self._monitor() as monitor:
-            monitor.begin(self.step, run.steps, self._describe())
+            monitor.begin(self.step, run.steps, self._describe(), self._window.get("monitor"))
             self._count_flops(monitor)
-            watched = MonitorSet(self.source, self.objective, run.monitor_samples, run.seed)
-            self._look(monitor, watched)
-            batches = iter(loader)
+            watched = self._watched()
+            if self.step == 0:  # at any other step, the run looked before it was stopped
+                self._look(monitor, watched)
+            batches = batches_of(loader)
             while self.step < run.steps:
                 self._one_step(batches, monitor)
                 self._look(monitor, watched)
-                asked = self._any(stop.signal)
-                if asked or self.step % run.checkpoint_every == 0 or self.step == run.steps:
-                    self._save()
+                asked = largest(self.fabric, stop.signal)
+                planned = self._plans_checkpoint(monitor)
+                if asked or planned:
+                    self._save(monitor, planned)
                 if asked:
                     return Outcome(self.step, stop.signal or asked)
         return Outcome(self.step)
@@ -108,7 +114,7 @@ class Training:
     def _one_step(self, batches: Any, monitor: Monitor) -> None:
         run, step = self.recipe.run, self.step
         begun = time.perf_counter()
-        parts = [self._to_device(next(batches)) for _ in range(run.accumulate)]
+        parts = [to_device(self.fabric, next(batches)) for _ in range(run.accumulate)]
         waited = time.perf_counter() - begun
         self.objective.before_step(step, run.steps)
         logged: dict[str, Tensor] = {}
@@ -126,7 +132,7 @@ class Training:
         if self.average is not None:
             self.average.update(self.objective, step)
         self.step += 1
-        self._recent.append(logged[run.best] if run.best in logged else logged["loss"])
+        self.best.add(logged, norm)
         tokens = sum(self.objective.tokens_of(part) for part in parts) * self.fabric.world_size
         work = Work(run.batch_size, time.perf_counter() - begun, waited, tokens)
         monitor.step(self.step, logged, lr, norm, work)
@@ -145,9 +151,32 @@ class Training:
                 total[name] = total.get(name, 0) + value.detach() / len(parts)
         return total
 
+    def _watched(self) -> MonitorSet:
+        """The samples to watch.
+
+        Raises:
+            InputError: `run.best` is measured on them, and there are none.
+        """
+        run = self.recipe.run
+        watched = MonitorSet(self.source, self.objective, run.monitor_samples, run.seed)
+        if self.best.kind and not len(watched):
+            raise InputError(
+                f"run.best is {run.best}, but this objective has no representation, or run.monitor_samples is 0",
+                "choose a quantity that the objective logs",
+            )
+        return watched
+
     def _look(self, monitor: Monitor, watched: MonitorSet) -> None:
         if len(watched) and monitor.wants_features(self.step):
-            monitor.features(self.step, *watched.look(self.fabric.device))
+            figures = monitor.features(self.step, *watched.look(self.fabric.device))
+            if self.fabric.is_global_zero:
+                self.best.see(self.step, figures)
+
+    def _plans_checkpoint(self, monitor: Monitor) -> bool:
+        """Whether the recipe wants a checkpoint here: every so often, at the end, and where the metric is measured."""
+        run = self.recipe.run
+        measured = self.best.kind is not None and monitor.measures(self.step, self.best.kind)
+        return measured or self.step % run.checkpoint_every == 0 or self.step == run.steps
 
     def _count_flops(self, monitor: Monitor) -> None:
         """Count the operations of a step on a pass that leaves nothing behind: counting may choose other kernels."""
@@ -155,7 +184,7 @@ class Training:
             return
         self.objective.before_step(self.step, self.recipe.run.steps)
         part = [self.samples[position] for position in self._place().positions(self.step)[0]]
-        batch = self._to_device(default_collate(part))
+        batch = to_device(self.fabric, default_collate(part))
         with monitor.counting(self.recipe.run.accumulate), self.fabric.autocast():
             for turn in self.objective.turns:
                 self.objective(batch, turn)["loss"].backward()
@@ -170,41 +199,32 @@ class Training:
         self._plain = [make_optimiser(self.objective, turn, self.recipe.optim) for turn in self.objective.turns]
         optimisers = self.fabric.setup_optimizers(*self._plain)
         self.optimisers = optimisers if isinstance(optimisers, tuple) else (optimisers,)
-        self._recent: list[Tensor] = []
-
-    def _newest(self, resume: str) -> RunState | None:
-        """State of the newest checkpoint, if the run is to go on from it."""
-        info = last(self.checkpoints)
-        if info is None:
-            return None
-        if resume == "never":
-            raise InputError(f"{self.folder} holds a run already", "choose another --out, or --resume auto to go on")
-        state = read_state(info.path)
-        if state.recipe_hash != self.recipe.digest:
-            changed = ", ".join(differences(state.recipe, self.recipe.plain)[:6])
-            raise InputError(
-                f"{self.folder} holds a run of another recipe (it differs in {changed})",
-                "choose another --out, or give the recipe that the run began with",
-            )
-        self._path = info.path
-        return state
+        self._window: Mapping[str, Any] = {}
 
     def _resume(self) -> int:
         state = load_checkpoint(self._path, self._modules(), self._named_optimisers(), self.recipe.digest)
+        if windows := state.extra.get("windows"):
+            self._window = own_window(windows, self.fabric.global_rank, self.fabric.world_size)
+            self.best.load(self._window["best"])
         return state.step
 
-    def _save(self) -> None:
-        """Write a checkpoint, all processes together, and let old ones go."""
+    def _save(self, monitor: Monitor, planned: bool = True) -> None:
+        """Write a checkpoint, all processes together, and let old ones go.
+
+        Args:
+            monitor: its running means are kept too, so that the log goes on as if nothing had been.
+            planned: whether the metric's window ends here; it goes on where a signal asked for the checkpoint.
+        """
         run = self.recipe.run
-        recent = torch.stack(self._recent).float().mean()
-        metric = float(self.fabric.all_reduce(recent, reduce_op="mean"))
-        self._recent.clear()
-        if not math.isfinite(metric):
+        loss, metric = self.best.flush(self.step, adder(self.fabric), keep=not planned)
+        if not math.isfinite(loss):
             raise MedFMError(
                 f"the loss is no longer a finite number at step {self.step}; the checkpoints before it are kept",
                 "start anew with a lower optim.lr, a longer warm-up, or run.precision fp32",
             )
-        state = RunState(self.step, self.recipe.digest, self.recipe.plain, metric, self.state.extra)
+        windows = gather_windows({"monitor": monitor.state(), "best": self.best.state()})
+        extra = {**self.state.extra, "windows": windows}
+        state = RunState(self.step, self.recipe.digest, self.recipe.plain, metric, extra)
         save_checkpoint(self.checkpoints, self._modules(), self._named_optimisers(), state)
         if self.fabric.is_global_zero:
             retain(self.checkpoints, run.keep_last, run.keep_best, run.best_is)
@@ -221,22 +241,8 @@ class Training:
         run = self.recipe.run
         return Place(run.batch_size, self.fabric.global_rank, self.fabric.world_size, run.accumulate)
 
-    def _to_device(self, batch: dict[str, Any]) -> dict[str, Any]:
-        device = self.fabric.device
-        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-    def _any(self, number: int | None) -> int:
-        """The largest signal number that any process got; 0 for none."""
-        if self.fabric.world_size == 1:
-            return number or 0
-        return int(self.fabric.all_reduce(torch.tensor(float(number or 0)), reduce_op="max"))
-
     def _monitor(self) -> Monitor:
-        def add_up(values: Tensor) -> Tensor:
-            return self.fabric.all_reduce(values.to(self.fabric.device), reduce_op="sum").to(values.device)
-
-        several = self.fabric.world_size > 1
-        return Monitor(self.folder, self.recipe.monitor, self.fabric.is_global_zero, add_up if several else None)
+        return Monitor(self.folder, self.recipe.monitor, self.fabric.is_global_zero, adder(self.fabric))
 
     def _describe(self) -> RunDescription:
         parameters = sum(p.numel() for p in self.objective.parameters() if p.requires_grad)

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from medfm_core.errors import InputError
+from medfm_core.errors import InputError, MedFMError
 from training.engine.draw import DrawKey
 from training.engine.objective import Objective, Sample
 
@@ -120,9 +120,39 @@ def make_loader(
     """
     ahead = {"prefetch_factor": 4, "multiprocessing_context": "fork"} if workers else {}
     return DataLoader(
-        samples, batch_sampler=_Parts(place, *steps), num_workers=workers, pin_memory=pin,
+        _Told(samples), collate_fn=_collate, batch_sampler=_Parts(place, *steps), num_workers=workers, pin_memory=pin,
         worker_init_fn=_quiet_worker, **ahead,
     )  # fmt: skip
+
+
+def batches_of(loader: DataLoader) -> Iterator[dict[str, Any]]:
+    """The loader's batches.
+
+    Raises:
+        MedFMError: what a worker met, as it was; a DataLoader would give its traceback for a message.
+    """
+    for batch in loader:
+        if isinstance(batch, MedFMError):
+            raise batch
+        yield batch
+
+
+class _Told(Dataset):
+    """Samples, or the errors that say why there is none."""
+
+    def __init__(self, samples: SamplesByPosition) -> None:
+        self._samples = samples
+
+    def __getitem__(self, position: int) -> dict[str, Any] | MedFMError:
+        try:
+            return self._samples[position]
+        except MedFMError as problem:
+            return problem
+
+
+def _collate(samples: list[Any]) -> Any:
+    problem = next((sample for sample in samples if isinstance(sample, MedFMError)), None)
+    return default_collate(samples) if problem is None else problem
 
 
 def _quiet_worker(_: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
-from torch import nn
+from torch import Tensor, nn
 
 from medfm_core.errors import InputError
 from training.engine.config import RunConfig
@@ -56,6 +58,27 @@ def pick_device(run: RunConfig) -> str:
     if run.device == "cuda" and not there:
         raise InputError("run.device is cuda, but torch finds no GPU", "choose cpu, or install torch for your GPU")
     return "cuda" if there and run.device != "cpu" else "cpu"
+
+
+def adder(fabric: Fabric) -> Callable[[Tensor], Tensor] | None:
+    """What adds up a tensor of the host over all processes; None where there is one."""
+
+    def add_up(values: Tensor) -> Tensor:
+        return fabric.all_reduce(values.to(fabric.device), reduce_op="sum").to(values.device)
+
+    return add_up if fabric.world_size > 1 else None
+
+
+def largest(fabric: Fabric, number: int | None) -> int:
+    """The largest number, such as that of a signal, that any process has; 0 for none."""
+    if fabric.world_size == 1:
+        return number or 0
+    return int(fabric.all_reduce(torch.tensor(float(number or 0)), reduce_op="max"))
+
+
+def to_device(fabric: Fabric, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch with its tensors on the process's device; other values stay as they are."""
+    return {k: v.to(fabric.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 def world_size() -> int:

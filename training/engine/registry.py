@@ -46,6 +46,7 @@ class Part:
 PARTS: dict[str, dict[str, Part]] = {
     "model": {
         "organ_segmenter": Part("medfm_core.models.segmenter:SegmenterConfig"),
+        "report_writer": Part("medfm_core.models.report_writer:ReportWriterConfig"),
         "totalfm": Part("medfm_core.models.totalfm:TotalFMConfig", sizes="medfm_core.models.totalfm:sizes"),
     },
     "objective": {
@@ -53,7 +54,14 @@ PARTS: dict[str, dict[str, Part]] = {
             "training.objectives.organ_segmentation:OrganSegmentationConfig",
             "training.objectives.organ_segmentation:OrganSegmentation",
         ),
+        "report_generation": Part(
+            "training.objectives.report_generation:ReportGenerationConfig",
+            "training.objectives.report_generation:ReportGeneration",
+        ),
         "videomae": Part("training.objectives.videomae:VideoMAEConfig", "training.objectives.videomae:VideoMAE"),
+        "contrastive": Part(
+            "training.objectives.contrastive:ContrastiveConfig", "training.objectives.contrastive:Contrastive"
+        ),
         "supervised": Part(
             "training.objectives.supervised:SupervisedConfig", "training.objectives.supervised:Supervised"
         ),
@@ -61,6 +69,13 @@ PARTS: dict[str, dict[str, Part]] = {
     "data": {
         "labelled_cases": Part(
             "training.data.labelled_cases:LabelledCasesConfig", "training.data.labelled_cases:LabelledCases"
+        ),
+        "report_pairs": Part("training.data.report_pairs:ReportPairsConfig", "training.data.report_pairs:ReportPairs"),
+        "label_volumes": Part(
+            "training.data.label_volumes:LabelVolumesConfig", "training.data.label_volumes:LabelVolumes"
+        ),
+        "organ_pairs": Part(
+            "training.data.organ_pairs_config:OrganPairsConfig", "training.data.organ_pairs:OrganPairs"
         ),
         "target_volumes": Part(
             "training.data.target_volumes:TargetVolumesConfig", "training.data.target_volumes:TargetVolumes"

@@ -15,6 +15,11 @@ from training.evaluation.cohort import Cohort
 from training.evaluation.features import Source
 from training.evaluation.targets import cohort_of
 
+NEEDS = {  # what is wrong with a command, by whether it names no target
+    True: ("no target is named", "add --target NAME, a column target.NAME of the manifest"),
+    False: ("--save-labels is for a segmentation", "leave it out, or add --task segmentation"),
+}
+
 
 @dataclass(frozen=True)
 class ProbeRequest:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,12 +17,16 @@ import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.errors import InputError
-from medfm_core.io import write_labels, write_scalar
+from medfm_core.io import read_volume, write_labels, write_scalar
 from medfm_core.io.atomic import atomic_bytes, atomic_text, write_error
+from medfm_core.io.parts import part_name, sweep_parts
 from medfm_core.progress import SILENT, Progress
+from medfm_core.volume import Kind
 from training.data.manifest_table import write_table
+from training.data.statements import StudyStatements, write_statements
 from training.synthetic.anatomy import REGIONS
 from training.synthetic.cohort_manifest import MANIFEST_COLUMNS, manifest_cells
+from training.synthetic.cohort_statements import patient_statements
 from training.synthetic.contrast import PHASES
 from training.synthetic.lesions import KINDS
 from training.synthetic.patient import VirtualPatient, synthesize_patient
@@ -50,6 +53,7 @@ class CohortPlan:
         findings: "random", or kinds that every patient has (empty for healthy ones).
         phase: contrast phase, None draws one per patient.
         thickness_mm: slice thickness, None for the spacing.
+        prevalence: factor on how often a random patient has each kind of finding.
 
     Raises:
         InputError: a value out of range, or a name that is not known.
@@ -62,6 +66,7 @@ class CohortPlan:
     findings: str | tuple[str, ...] = "random"
     phase: str | None = None
     thickness_mm: float | None = None
+    prevalence: float = 1.0
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -72,6 +77,8 @@ class CohortPlan:
             raise InputError(f"a spacing of {self.spacing_mm} mm is impossible", "give 0.5 to 12 mm")
         if self.thickness_mm is not None and not self.spacing_mm <= self.thickness_mm <= 20:
             raise InputError(f"slices of {self.thickness_mm} mm are impossible", "give the spacing up to 20 mm")
+        if not 0 < self.prevalence <= 5:
+            raise InputError(f"a prevalence factor of {self.prevalence} is impossible", "give more than 0, at most 5")
         names = () if self.findings == "random" else self.findings
         for given, known, word in (
             (self.regions, REGIONS, "region"), (names, KINDS, "finding"),
@@ -87,7 +94,7 @@ class CohortPlan:
         region = self.regions[int(stream(seed, "cohort region").integers(len(self.regions)))]
         findings = self.findings if isinstance(self.findings, str) else list(self.findings)
         return {"seed": seed, "spacing_mm": self.spacing_mm, "region": region, "findings": findings,
-                "phase": self.phase, "thickness_mm": self.thickness_mm}  # fmt: skip
+                "prevalence": self.prevalence, "phase": self.phase, "thickness_mm": self.thickness_mm}  # fmt: skip
 
 
 def make_cohort(
@@ -97,7 +104,8 @@ def make_cohort(
 
     Args:
         plan: what to make.
-        folder: made if missing; patients of the same plan that it holds already are kept.
+        folder: made if missing; patients of the same plan that it holds already are kept, and what a killed run left
+            half-written is removed.
         workers: processes.
         previews: whether to draw the patients.
         progress: advances by one per patient.
@@ -113,6 +121,7 @@ def make_cohort(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(error, folder) from error
+    sweep_parts(folder)
     jobs = [(plan.arguments(n), folder / f"patient_{plan.seed + n:06d}", previews) for n in range(plan.count)]
     open_jobs = [job for job in jobs if not is_complete(job[1], job[0], previews)]
     with progress.stage("Virtual patients", plan.count) as stage:
@@ -133,6 +142,9 @@ def make_cohort(
     atomic_text(folder / "cohort.csv", _csv(rows))
     cells = [manifest_cells(row, _truth(path)) for row, (_, path, _) in zip(rows, jobs, strict=True)]
     write_table(folder / "manifest.csv", MANIFEST_COLUMNS, cells)
+    write_statements(
+        folder / "statements.jsonl", [_statements(row, path) for row, (_, path, _) in zip(rows, jobs, strict=True)]
+    )
     if previews:
         _write_mosaic([path for _, path, _ in jobs], folder / "preview.png")
     return rows
@@ -149,13 +161,14 @@ def make_patient(arguments: Mapping[str, object], path: Path, previews: bool = F
     if path.exists():  # whole, but without the picture that is wanted now
         shutil.rmtree(path)
     patient = synthesize_patient(**arguments)
-    temporary = path.with_name(f".part-{secrets.token_hex(6)}-{path.name}")
+    temporary = path.with_name(part_name(path.name))
     try:
         temporary.mkdir()
         _write_files(patient, arguments, temporary, previews)
         os.replace(temporary, path)
     except OSError as error:
-        raise write_error(error, path) from error
+        if not is_complete(path, arguments, previews):  # a worker that outlived a killed run may have come first
+            raise write_error(error, path) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -207,6 +220,11 @@ def manifest_row(path: Path, folder: Path) -> dict[str, str]:
         " ".join(s["text"] for s in sentences),
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))
+
+
+def _statements(row: Mapping[str, str], path: Path) -> StudyStatements:
+    lesions = read_volume(path / "lesions.nii.gz", kind=Kind.LABEL)
+    return patient_statements(row["subject"], row["study"], _truth(path), lesions)
 
 
 def report_text(patient: VirtualPatient) -> str:

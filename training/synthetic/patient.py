@@ -54,6 +54,7 @@ def synthesize_patient(
     spacing_mm: float | tuple[float, float, float] = 3.0,
     region: str = "torso",
     findings: str | Sequence[str] = "random",
+    prevalence: float = 1.0,
     phase: str | None = None,
     thickness_mm: float | None = None,
     fov_mm: float | str | None = "random",
@@ -67,6 +68,7 @@ def synthesize_patient(
         spacing_mm: voxel size of the picture, one number or three (right-left, front-back, head-feet).
         region: scanned range, one of `anatomy.REGIONS`.
         findings: "random", or names of kinds (`lesions.KINDS`); an empty sequence for a healthy patient.
+        prevalence: factor on every kind's probability in a random patient.
         phase: contrast phase; None draws one.
         thickness_mm: slices this thick, averaged from the finer grid; None leaves the spacing.
         fov_mm: diameter of the reconstruction circle; "random" draws one (mostly none), None for the whole grid.
@@ -80,7 +82,7 @@ def synthesize_patient(
         InputError: unknown region, phase, finding or physique field, or an impossible spacing.
     """
     _check_circle(fov_mm)
-    kinds = draw_kinds(stream(seed, "findings"), findings)
+    kinds = draw_kinds(stream(seed, "findings"), findings, prevalence)
     phase = phase or draw_phase(stream(seed, "phase"))
     contrast = draw_contrast(stream(seed, "contrast"), phase)
     rng = stream(seed, "lesion physique")

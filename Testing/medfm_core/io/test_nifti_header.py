@@ -98,3 +98,18 @@ def test_what_is_no_header_is_none_and_a_part_of_one_an_error():
     assert parse_header(b"\0") is None
     with pytest.raises(EOFError):
         parse_header(THEIRS[1](endianness="<").binaryblock[:300])
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_nothing_but_the_fields_is_written(version):
+    """What lies between the fields is zero, not what was in memory: files are reproducible and leak nothing."""
+    header = new_header(version)
+    junk = [np.full(SIZES[version], 0xAB, np.uint8) for _ in range(200)]
+    del junk
+    data = np.frombuffer(header_bytes(header), np.uint8).copy()
+    for name in header.fields.dtype.names:
+        kind, at = header.fields.dtype.fields[name][:2]
+        data[at : at + kind.itemsize] = 0
+    if version == 2:
+        data[4:12] = 0  # "n+2" and the line ends that tell a damaged copy
+    assert not data.any()

@@ -2,6 +2,9 @@ import copy
 import hashlib
 import json
 import multiprocessing
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -201,12 +204,18 @@ def test_writers_of_one_key_do_each_other_no_harm(tmp_path):
     assert [p.name for p in (tmp_path / KEY[:2]).iterdir()] == [KEY]
 
 
-def test_halves_of_killed_runs_are_swept_once_they_are_old(tmp_path):
-    part = tmp_path / "ab" / ".part-123"
-    part.mkdir(parents=True)
-    assert VolumeStore(tmp_path).sweep() == 0
-    assert VolumeStore(tmp_path).sweep(older_than_s=-1) == 1
-    assert not part.exists()
+def test_halves_of_killed_runs_are_swept(tmp_path):
+    """Those of a process that has ended at once, those of unknown origin after a day; see test_parts."""
+    (tmp_path / "ab").mkdir()
+    code = "import os, sys; from medfm_core.io.parts import part_name; os.mkdir(sys.argv[1] + '/' + part_name())"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "ab")], check=True)
+    unknown = tmp_path / "ab" / ".part-123"
+    unknown.mkdir()
+    assert len(list((tmp_path / "ab").iterdir())) == 2
+    assert VolumeStore(tmp_path).sweep() == 1
+    assert list((tmp_path / "ab").iterdir()) == [unknown]
+    os.utime(unknown, (0, 0))
+    assert VolumeStore(tmp_path).sweep() == 1
 
 
 def test_an_opened_volume_can_be_sent_to_another_process(stored):

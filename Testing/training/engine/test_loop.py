@@ -74,7 +74,7 @@ def test_a_run_goes_on_bit_for_bit_at_every_phase_of_an_epoch(whole, tmp_path, s
     def until(self, *arguments):
         original(self, *arguments)
         if self.step == stop:
-            self._save()
+            self._save(arguments[1])
             raise StoppedError
 
     monkeypatch.setattr(Training, "_one_step", until)

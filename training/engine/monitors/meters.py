@@ -6,6 +6,7 @@ Tensors are added up where they are; only `Meters.flush` copies them to the host
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,16 @@ class Meters:
         self._clear()
         return means | {f"{name}_max": value for name, value in largest.items()}
 
+    def state(self) -> dict[str, Any]:
+        """Sums, counts and largest values so far, as JSON can hold them; this waits for the device."""
+        return {"sums": _to_host(self._sums), "counts": dict(self._counts), "largest": _to_host(self._largest)}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state as if nothing had come between."""
+        self._sums = {name: float(value) for name, value in state["sums"].items()}
+        self._largest = {name: float(value) for name, value in state["largest"].items()}
+        self._counts = {name: int(value) for name, value in state["counts"].items()}
+
     def _clear(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
         self._largest: dict[str, Tensor | float] = {}
@@ -72,6 +83,8 @@ class Meters:
             self._sums[name] = value.reshape(()).float().clone() if isinstance(value, Tensor) else value
         elif isinstance(self._sums[name], Tensor) and isinstance(value, Tensor):
             self._sums[name].add_(value.reshape(()))
+        elif isinstance(value, Tensor):  # the sum comes from a checkpoint
+            self._sums[name] = self._sums[name] + value.reshape(()).float()
         else:
             self._sums[name] = self._sums[name] + value
 

@@ -9,7 +9,7 @@
             if monitor.wants_features(step):
                 monitor.features(step, encode(fixed_samples), targets, subjects)
 
-What is needed to go on after a stop is in log.csv; nothing else is kept.
+What is needed to go on after a stop is in log.csv, and the running means of an unfinished row in `state`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -86,13 +86,16 @@ class Monitor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, resumed_step: int, steps: int, describe: RunDescription) -> None:
+    def begin(
+        self, resumed_step: int, steps: int, describe: RunDescription, state: Mapping[str, Any] | None = None
+    ) -> None:
         """Open the logs, and take up an earlier part of the run.
 
         Args:
             resumed_step: steps that are done, 0 for a new run; later rows of the log are dropped.
             steps: steps of the whole run.
             describe: what runs where.
+            state: of the monitor at `resumed_step`; without it, an unfinished row has only the steps from then on.
 
         Raises:
             InputError: the folder cannot be written, or its log.csv is no log.
@@ -100,6 +103,8 @@ class Monitor:
         """
         self._run = describe
         self._view = RunView(describe.title, describe.text, resumed_step, steps, resumed_step)
+        if state is not None:
+            self._meters.load(state)
         if not self._enabled:
             return
         try:
@@ -108,6 +113,8 @@ class Monitor:
             raise write_error(problem, self._folder) from problem
         self._csv = CsvWriter(self._folder / "log.csv", resumed_step)
         self._take_up(self._csv.rows)
+        if state is not None:
+            self._seconds, self._samples = float(state["seconds"]), int(state["samples"])
         self._terminal = make_terminal(self._config.terminal)
         self._terminal.begin(self._view)
         if self._config.tensorboard:
@@ -173,7 +180,16 @@ class Monitor:
 
     def wants_features(self, step: int) -> bool:
         """Whether `features` has something to do at a step; the same on all processes, so that all can encode."""
-        return self._due(step, self._config.health_every) or self._due(step, self._config.probe_every)
+        return self.measures(step, "health")
+
+    def measures(self, step: int, kind: Literal["health", "probe"]) -> bool:
+        """Whether `features` measures one kind of figures at a step; a probe comes with the health."""
+        probed = self._due(step, self._config.probe_every)
+        return probed or (kind == "health" and self._due(step, self._config.health_every))
+
+    def state(self) -> dict[str, Any]:
+        """What the rows so far do not hold, as JSON can; `begin` takes it."""
+        return {**self._meters.state(), "seconds": self._seconds, "samples": self._samples}
 
     def features(
         self,
@@ -181,7 +197,7 @@ class Monitor:
         features: Tensor,
         targets: Mapping[str, Sequence[Any]] | None = None,
         subjects: Sequence[Any] | None = None,
-    ) -> None:
+    ) -> dict[str, float]:
         """Look at the representation of the monitor set; call it with step 0 too, to see where the run starts.
 
         Args:
@@ -190,12 +206,15 @@ class Monitor:
             targets: what a probe shall read, see `training.engine.monitors.probe.probe`; None for no probe.
             subjects: whom each sample is of, `(N,)`; every sample is its own subject if not given.
 
+        Returns:
+            The figures by name, as in the log; none on a process that does not write.
+
         Raises:
             InputError: the shapes do not fit each other.
             ResourceError: the disk is full.
         """
         if not self._enabled:
-            return
+            return {}
         figures: dict[str, float] = {}
         health = measure_health(features)
         if health is not None:
@@ -205,6 +224,7 @@ class Monitor:
         if targets and health is not None and self._due(step, self._config.probe_every):
             figures |= self._probe(step, features, targets, subjects)
         self._write(step, figures)
+        return figures
 
     def close(self) -> None:
         """Draw the plots and close all logs; steps after the last row are not logged."""

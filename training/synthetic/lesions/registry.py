@@ -127,12 +127,15 @@ NORMAL_LIMITS: dict[str, tuple[float, float]] = {  # a patient without the findi
 }  # fmt: skip
 
 
-def draw_kinds(rng: np.random.Generator, findings: str | Sequence[str]) -> list[tuple[Kind, tuple[str, ...]]]:
+def draw_kinds(
+    rng: np.random.Generator, findings: str | Sequence[str], prevalence: float = 1.0
+) -> list[tuple[Kind, tuple[str, ...]]]:
     """Decide what a patient has and where.
 
     Args:
         rng: source.
         findings: "random", or the names of the kinds (an empty sequence for a healthy patient).
+        prevalence: factor on every kind's probability in a random patient.
 
     Returns:
         Kinds in the order of placing, each with its one or two organs.
@@ -143,7 +146,7 @@ def draw_kinds(rng: np.random.Generator, findings: str | Sequence[str]) -> list[
     if isinstance(findings, str):
         if findings != "random":
             raise InputError(f"no findings {findings!r}", 'give "random" or a sequence of kinds')
-        wanted = [kind for kind in KINDS.values() if rng.random() < kind.prevalence]
+        wanted = [kind for kind in KINDS.values() if rng.random() < kind.prevalence * prevalence]
     else:
         unknown = [name for name in findings if name not in KINDS]
         if unknown:
