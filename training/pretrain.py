@@ -71,10 +71,12 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace, overrides
         print(yaml.safe_dump(recipe.plain, sort_keys=False), end="")
         return 0
     from training.engine.loop import train
+    from training.engine.processes import leave
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     folder = options.out or Path("runs") / (options.config[-1].stem if options.config else recipe.names["objective"])
     outcome = train(recipe, folder, options.resume)
+    leave()
     if outcome.stopped_by is not None:
         print(f"stopped at step {outcome.step} of {recipe.run.steps}; the same command goes on from here")
         return 128 + outcome.stopped_by

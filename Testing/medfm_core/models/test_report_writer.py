@@ -135,7 +135,7 @@ def test_writing_has_no_chance_in_it(writer, how):
     torch.manual_seed(99)
     assert writer.generate(*inputs(1, 6), how) == texts
     assert [writer.write(study(number)[0], how) for number in (1, 6)] == texts
-    assert all(0 < len(text.split()) <= how.most_tokens for text in texts)
+    assert all(len(text.split()) <= how.most_tokens for text in texts)
     with pytest.raises(InputError, match="most_tokens"):
         Writing(0)
 
