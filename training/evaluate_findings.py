@@ -22,8 +22,9 @@ EPILOG = """examples:
   thresholds for the card, from other patients:
     python -m training.evaluate_findings --run full=runs/tiny-contrast --manifest val/manifest.csv \\
         --statements val/statements.jsonl --store store --calibrate calibration.json --out val.json
-Scores come from the catalogue's wordings, which the recipes' training text does not contain. Intervals resample
-patients. A finding that fewer than --fewest studies have, or have not, is listed but not part of the mean.
+Scores come from the catalogue's wordings; a run with data.wordings has seen those in training. Intervals resample
+patients; cases are organs, as in `medfm analyze`. A finding that fewer than --fewest organs have, or have not, is
+listed but not part of the mean.
 """
 
 
@@ -114,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--statements", type=Path, required=True, help="what is true of them (JSON Lines)")
     add("--store", required=True, help="folder that training.prepare filled")
     add("--text", help="text tower (default: the one of the run)")
-    add("--fewest", type=int, default=3, help="studies with and without a finding that it needs to count (default: 3)")
+    add("--fewest", type=int, default=3, help="organs with and without a finding that it needs to count (default: 3)")
     add("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
     add("--calibrate", type=Path, help="write thresholds for the first run's card to this JSON file")
     add("--out", type=Path, help="write all figures to this JSON file")

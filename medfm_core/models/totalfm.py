@@ -15,6 +15,7 @@ from torch.nn import functional
 from medfm_core.errors import InputError
 from medfm_core.layers.attentive_pooling import AttentivePooling
 from medfm_core.layers.initialisation import initialise_linear
+from medfm_core.layers.peak_pooling import PeakPooling
 from medfm_core.models.sizes import read_sizes
 from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
 
@@ -31,11 +32,14 @@ class TotalFMConfig(VolumeTransformerConfig):
         embedding_width: channels of the embedding.
         organ_size: tell the encoder how big the organ is, which a crop brought to a fixed size no longer shows; ours,
             the release has nothing of the kind.
+        peak: add the strongest response of each channel to what attention pools, for findings that fill one token of
+            hundreds; ours as well.
     """
 
     head_width: int = 768
     embedding_width: int = 768
     organ_size: bool = False
+    peak: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,11 +80,13 @@ class ImageEncoder(nn.Module):
         self.config = config
         self.backbone = VolumeTransformer(config)
         self.pool = AttentivePooling(config.width, config.heads)
+        self.peak = PeakPooling(config.width) if config.peak else None
         self.head_norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, config.head_width, bias=False)
         self.projection = nn.Linear(config.head_width, config.embedding_width)
-        for part in (self.pool, self.head, self.projection):
-            initialise_linear(part)
+        for part in (self.pool, self.peak, self.head, self.projection):
+            if part is not None:
+                initialise_linear(part)
         self.size = SizeEmbedding(config.width) if config.organ_size else None
 
     def pooled(self, tokens: Tensor, size: Tensor | None = None) -> Tensor:
@@ -100,7 +106,10 @@ class ImageEncoder(nn.Module):
             raise InputError(
                 "the encoder and its input differ in organ_size", "give sizes where the card has organ_size"
             )
-        vector = self.head_norm(self.pool(tokens))
+        vector = self.pool(tokens)
+        if self.peak is not None:
+            vector = vector + self.peak(tokens)
+        vector = self.head_norm(vector)
         if size is not None:
             vector = vector + self.size(size).to(vector.dtype)
         return functional.normalize(self.projection(self.head(vector)).float(), dim=-1, eps=1e-6)

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from medfm_core.layers.attention import MultiHeadAttention
 from medfm_core.layers.block import Block
 from medfm_core.layers.block_stack import BlockStack
+from medfm_core.layers.convolutional_stem import CENTRE, ConvolutionalStem, stem_strides
 from medfm_core.layers.initialisation import initialise_linear
 from medfm_core.layers.learned_positions import FactorisedPositions
 from medfm_core.layers.mlp import Mlp
@@ -32,6 +34,8 @@ class VolumeTransformerConfig:
         heads: attention heads.
         mlp_width: channels inside the blocks' perceptrons.
         dropout: share zeroed in training, of the embedded tokens and within the blocks.
+        stem: channels after each of the convolutions that embed patches, but the last; empty for one linear layer, as
+            in the release.
     """
 
     image_size: tuple[int, int, int] = (32, 192, 192)
@@ -42,6 +46,7 @@ class VolumeTransformerConfig:
     heads: int = 12
     mlp_width: int = 3072
     dropout: float = 0.1
+    stem: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("channels", "width", "depth", "heads", "mlp_width"):
@@ -54,6 +59,8 @@ class VolumeTransformerConfig:
             raise ValueError(f"image_size {self.image_size} must be multiples of patch_size {self.patch_size}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout {self.dropout} must lie in [0, 1)")
+        if self.stem:
+            stem_strides(self.patch_size, len(self.stem) + 1)
 
     @property
     def patch_values(self) -> int:
@@ -90,11 +97,13 @@ class VolumeTransformer(nn.Module):
     def __init__(self, config: VolumeTransformerConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embedding = PatchEmbedding(config.patch_values, config.width)
+        self.patch_embedding = PatchEmbedding(config.patch_values, config.width) if not config.stem else None
         self.positions = FactorisedPositions(config.token_grid(config.image_size), config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = BlockStack(_block(config) for _ in range(config.depth))
         initialise_linear(self)
+        if config.stem:
+            self.stem = ConvolutionalStem(config.channels, config.stem, config.width, config.patch_size)
 
     def patches(self, volume: Tensor) -> Tensor:
         """Cut volumes into flat patches.
@@ -111,26 +120,46 @@ class VolumeTransformer(nn.Module):
         depth, rows, columns = self.config.patch_size
         return patchify(volume.permute(0, 1, 3, 4, 2), (rows, columns, depth))
 
-    def embed(self, patches: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Tensor:
-        """Turn patches into what enters the first block.
+    def embed(self, volume: Tensor, visible: Tensor | None = None) -> Tensor:
+        """Turn a volume into what enters the first block.
 
         Args:
-            patches: all patches of the volumes, `(B, N, P)`.
-            grid: tokens along H, W, D.
+            volume: `(B, C, D, H, W)`.
             visible: which patches may be seen, `(B, V)`, int64; None for all.
 
         Returns:
             `(B, V, width)`, in the order of `visible`; nothing of the other patches is in it.
+
+        Raises:
+            InputError: a side is not a multiple of its patch side.
         """
-        positions = self.positions(grid)
-        if visible is not None:
-            patches, positions = gather_tokens(patches, visible), positions[visible]
-        return self.dropout(self.patch_embedding(patches) + positions)
+        positions = self.positions(self.config.token_grid(volume.shape[2:]))
+        tokens = self._linear(volume, visible) if self.patch_embedding is not None else self._stem(volume, visible)
+        return self.dropout(tokens + (positions if visible is None else positions[visible]))
 
     def forward(self, volume: Tensor, visible: Tensor | None = None) -> Tensor:
         """Return the tokens of the visible patches, `(B, V, width)`; of all where `visible` is None."""
-        grid = self.config.token_grid(volume.shape[2:])
-        return self.blocks(self.embed(self.patches(volume), grid, visible))
+        return self.blocks(self.embed(volume, visible))
+
+    def _linear(self, volume: Tensor, visible: Tensor | None) -> Tensor:
+        patches = self.patches(volume)
+        return self.patch_embedding(patches if visible is None else gather_tokens(patches, visible))
+
+    def _stem(self, volume: Tensor, visible: Tensor | None) -> Tensor:
+        """Tokens of the convolutions, which see the middle of the range of values in place of hidden patches."""
+        if visible is not None:
+            volume = self._with_hidden(volume, visible)
+        features = self.stem(volume.contiguous(memory_format=torch.channels_last_3d))
+        tokens = features.permute(0, 3, 4, 2, 1).flatten(1, 3)
+        return tokens if visible is None else gather_tokens(tokens, visible)
+
+    def _with_hidden(self, volume: Tensor, visible: Tensor) -> Tensor:
+        rows, columns, depth = self.config.token_grid(volume.shape[2:])
+        seen = torch.zeros(len(volume), rows * columns * depth, dtype=torch.bool, device=volume.device)
+        seen = seen.scatter(1, visible, True).unflatten(1, (rows, columns, depth)).permute(0, 3, 1, 2)[:, None]
+        for axis, side in enumerate(self.config.patch_size, 2):
+            seen = seen.repeat_interleave(side, axis)
+        return torch.where(seen, volume, CENTRE)
 
     def set_activation_checkpointing(self, on: bool) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+
+from medfm_core.layers.peak_pooling import PeakPooling
 
 
 @contextmanager
@@ -30,6 +32,40 @@ def record_attention() -> Iterator[list[Tensor]]:
     found: list[Tensor] = []
     with _Recording(found):
         yield found
+
+
+@contextmanager
+def record_peaks(encoder: nn.Module) -> Iterator[list[Tensor]]:
+    """Record which tokens gave the peaks of peak pooling, if an encoder has one, weighted like attention.
+
+    A peak is read as attention that one token gets all of. The hook is gone after the block.
+
+    Args:
+        encoder: any module.
+
+    Yields:
+        A list that the backward pass fills: per token what is positive in the sum of its peaks times their gradients,
+        `(B, N)` float32.
+    """
+    found: list[Tensor] = []
+
+    def keep(layer: PeakPooling, given: tuple[Tensor], peaks: Tensor) -> None:
+        winners = layer.values(given[0]).detach().argmax(dim=1)  # (B, W)
+        empty = torch.zeros(given[0].shape[:2], device=peaks.device)
+
+        def weigh(gradient: Tensor) -> None:
+            share = (gradient * peaks.detach()).float()
+            found.append(empty.scatter_add(1, winners, share).clamp(min=0))
+
+        if peaks.requires_grad:
+            peaks.register_hook(weigh)
+
+    handles = [part.register_forward_hook(keep) for part in encoder.modules() if isinstance(part, PeakPooling)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 class _Recording(TorchFunctionMode):

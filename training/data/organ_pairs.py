@@ -62,6 +62,7 @@ class OrganPairs:
     Attributes:
         findings: names of the findings, `F` of them.
         units: names of the organ units, `U` of them.
+        structures: the single structures of each unit, by its name.
         relevant: which findings are looked for in which unit, `(U, F)` bool.
         items: the organs, in the order of their numbers.
         truth: per item and finding 1 there, -1 not, 0 unknown, int8.
@@ -74,11 +75,11 @@ class OrganPairs:
         self.config, self._spec = config, read_spec(config.card, config.input_file)
         self.studies = find_studies(config.manifests, config.statements, config.store, self._spec, config.split)
         self.units = tuple(self._spec.organs.units)
-        self._structures = unit_structures(self._spec)
+        self.structures = unit_structures(self._spec)
         self.findings = config.findings or _findings_told(self.studies)
         self.relevant = self._relevance()
         kinds = [load_findings().by_name(name) for name in self.findings] if config.wordings else ()
-        self._bank = SentenceBank((s.statements for s in self.studies), self._structures, kinds)
+        self._bank = SentenceBank((s.statements for s in self.studies), self.structures, kinds)
         self._vectors = self._read_vectors()
         boxes = all_boxes(self.studies, self._spec, Path(config.store))
         self.items = [
@@ -140,7 +141,7 @@ class OrganPairs:
             frozenset().union(*(structures_of(organ) for organ in catalogue.by_name(name).organs))
             for name in self.findings
         ]
-        return np.array([[bool(self._structures[unit] & place) for place in places] for unit in self.units])
+        return np.array([[bool(self.structures[unit] & place) for place in places] for unit in self.units])
 
     def _read_vectors(self) -> Tensor | None:
         if not self.config.sentences:
@@ -151,7 +152,7 @@ class OrganPairs:
 
     def _truth_of(self, item: OrganItem) -> np.ndarray:
         study = self.studies[item.study]
-        structures = self._structures[self.units[item.unit]]
+        structures = self.structures[self.units[item.unit]]
         return unit_truth(study.statements, structures, self.findings, crop_corners(study, item.box))
 
     def _draw(self, key: DrawKey) -> tuple[int, int]:
@@ -170,7 +171,7 @@ class OrganPairs:
 
     def _places(self, item: OrganItem, truth: np.ndarray, key: DrawKey) -> np.ndarray:
         """Where in the crop each finding lies, see `sample`."""
-        study, structures = self.studies[item.study], self._structures[self.units[item.unit]]
+        study, structures = self.studies[item.study], self.structures[self.units[item.unit]]
         boxes = finding_boxes(study.statements, structures, self.findings)
         first, size = self._crop(item, key.rng("augment"))
         places = np.full((len(self.findings), 2, 3), np.nan, np.float32)
@@ -216,7 +217,7 @@ class OrganPairs:
         self, study: OrganStudy, unit: str, finding: int, truth: int, rng: np.random.Generator
     ) -> tuple[int, int, int, bool]:
         name = self.findings[finding]
-        own = self._bank.own(study.statements, name, self._structures[unit]) if truth == PRESENT else []
+        own = self._bank.own(study.statements, name, self.structures[unit]) if truth == PRESENT else []
         if own and rng.random() < 0.7:
             return int(rng.choice(own)), finding, PRESENT, True
         return int(rng.choice(self._sentences(name, "present", unit))), finding, PRESENT, False

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from training.engine.muon import Muon, is_matrix
 from training.engine.objective import Objective
 from training.engine.schedules import Shape, between, warm_up
 
@@ -17,9 +18,11 @@ class OptimiserConfig:
     """How weights are moved.
 
     Attributes:
-        name: `adamw`, or `sgd` with Nesterov momentum `betas[0]`.
+        name: `adamw`; `sgd` with Nesterov momentum `betas[0]`; or `muon`, which moves matrices and kernels by the
+            orthogonal factor of their gradient and the rest by AdamW.
         lr: peak learning rate.
         betas: decay of AdamW's two moments.
+        matrix_lr: learning rate of Muon's matrices, as a multiple of `lr`.
         weight_decay: decoupled weight decay of matrices and kernels; biases, norms and other vectors have none.
         weight_decay_end: weight decay at the end of a cosine from `weight_decay`; None keeps it constant.
         schedule: course of the learning rate after the warm-up.
@@ -28,9 +31,10 @@ class OptimiserConfig:
         grad_clip: largest norm of the whole gradient; 0 for no clipping.
     """
 
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Literal["adamw", "sgd", "muon"] = "adamw"
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.95)
+    matrix_lr: float = 1.0
     weight_decay: float = 0.05
     weight_decay_end: float | None = None
     schedule: Shape = "cosine"
@@ -58,17 +62,22 @@ def make_optimiser(objective: Objective, turn: str, config: OptimiserConfig) -> 
     The groups carry `decays` and `lr_scale`, which `set_step` reads; an objective sets `lr_scale` on a parameter as an
     attribute of that name (layer-wise decay in fine-tuning).
     """
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, float], list[nn.Parameter]] = {}
     spared = objective.no_decay()
     for name, value in objective.turn_parameters(turn):
-        key = (value.ndim > 1 and name not in spared, float(getattr(value, "lr_scale", 1.0)))
-        groups.setdefault(key, []).append(value)
+        decays = value.ndim > 1 and name not in spared
+        matrix = config.name == "muon" and decays and is_matrix(value)
+        scale = float(getattr(value, "lr_scale", 1.0)) * (config.matrix_lr if matrix else 1.0)
+        groups.setdefault((decays, matrix, scale), []).append(value)
     listed = [
         {"params": values, "decays": decays, "lr_scale": scale, "weight_decay": config.weight_decay * decays}
-        for (decays, scale), values in sorted(groups.items(), key=lambda item: item[0])
+        | ({"matrix": matrix} if config.name == "muon" else {})
+        for (decays, matrix, scale), values in sorted(groups.items(), key=lambda item: item[0])
     ]
     if config.name == "sgd":
         return torch.optim.SGD(listed, lr=config.lr, momentum=config.betas[0], nesterov=True)
+    if config.name == "muon":
+        return Muon(listed, lr=config.lr, betas=config.betas)
     return torch.optim.AdamW(listed, lr=config.lr, betas=config.betas, fused=True)
 
 

@@ -1,4 +1,7 @@
-"""Zero-shot findings of a cohort: what an organ-text model says of every study, against what is true."""
+"""Zero-shot findings of a cohort: what an organ-text model says of every organ, against what is true.
+
+Scored as `medfm analyze` scores: the same places, the same sections, the same softmax.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,34 @@ import torch
 from torch import Tensor
 
 from medfm_core.anatomy import FindingKind, load_findings
+from medfm_core.finding_places import Place, places_of
+from medfm_core.finding_scores import score_wordings
+from medfm_core.measurements import State
 from medfm_core.models.organ_text import OrganTextModel
+from medfm_core.organ_units import OrganUnit
 from medfm_core.progress import SILENT, Progress
 from training.data.organ_pairs import OrganPairs
-from training.data.organ_truth import ABSENT, PRESENT
-from training.data.statements import StudyStatements
+from training.data.organ_truth import UNKNOWN, unit_truth
 from training.engine.draw import DrawKey
 
 _BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """One finding in every organ in which it is known whether it is there, over a cohort.
+
+    Attributes:
+        truth: whether it is there, `(R,)` bool.
+        scores: of the two-way softmax, `(R,)`.
+        studies: number of the study, `(R,)`.
+        organs: name of the place, `R` of them.
+    """
+
+    truth: np.ndarray
+    scores: np.ndarray
+    studies: np.ndarray
+    organs: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,23 +48,12 @@ class ZeroShot:
     """Scores and truth of a cohort.
 
     Attributes:
-        findings: names, `F` of them.
         subjects: of the studies, `S` of them.
-        scores: of the two-way softmax, `(S, F)`; NaN where no organ of the finding is in the scan.
-        truth: 1 there, -1 not, 0 unknown, `(S, F)`.
+        cases: by finding.
     """
 
-    findings: tuple[str, ...]
     subjects: tuple[str, ...]
-    scores: np.ndarray
-    truth: np.ndarray
-
-    def cases(self, finding: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Truth (bool), scores and subjects of the studies in which a finding is known and was scored."""
-        column = self.findings.index(finding)
-        usable = (self.truth[:, column] != 0) & np.isfinite(self.scores[:, column])
-        subjects = np.array(self.subjects)[usable]
-        return self.truth[usable, column] > 0, self.scores[usable, column], subjects
+    cases: Mapping[str, Cases]
 
 
 @torch.inference_mode()
@@ -64,63 +76,55 @@ def embed_organs(source: OrganPairs, model: OrganTextModel, progress: Progress =
     return torch.cat(found)
 
 
-@torch.inference_mode()
-def score_items(embeddings: Tensor, positive: Tensor, negative: Tensor, scale: float) -> Tensor:
-    """Two-way softmax of the mean logit over positive and over negative wordings.
-
-    Args:
-        embeddings: `(N, E)` of length 1.
-        positive: `(P, E)` of length 1.
-        negative: the same for the wordings that deny.
-        scale: factor on cosines.
-
-    Returns:
-        `(N,)`, 0 to 1.
-
-    Source: TotalFM spec, section 1.11.
-    """
-    return torch.sigmoid(scale * (embeddings @ positive.T).mean(1) - scale * (embeddings @ negative.T).mean(1))
-
-
 def zero_shot(
     source: OrganPairs, embeddings: Tensor, prompts: Mapping[str, tuple[Tensor, Tensor]], scale: float
 ) -> ZeroShot:
-    """Score the findings of every study: the highest score of all organs in which a finding is looked for.
+    """Score the findings of every organ of every study: the highest score of its sections.
 
     Args:
         source: the cohort.
         embeddings: of its organs.
         prompts: per finding the embedded positive and negative wordings.
         scale: factor on cosines.
+
+    Source: TotalFM spec, section 1.11.
     """
-    findings = tuple(name for name in source.findings if name in prompts)
-    studies = np.array([item.study for item in source.items])
-    units = np.array([item.unit for item in source.items])
-    scores = np.full((len(source.studies), len(findings)), np.nan)
-    for column, name in enumerate(findings):
-        asked = source.relevant[units, source.findings.index(name)]
-        values = score_items(embeddings, *prompts[name], scale).numpy()
-        for study in range(len(source.studies)):
-            mine = values[asked & (studies == study)]
-            if len(mine):
-                scores[study, column] = mine.max()
-    truth = np.stack([study_truth(study.statements, findings) for study in source.studies])
-    return ZeroShot(findings, tuple(study.subject for study in source.studies), scores, truth)
+    vectors = embeddings.numpy()
+    items: dict[tuple[int, str], list[int]] = {}
+    for number, item in enumerate(source.items):
+        items.setdefault((item.study, source.units[item.unit]), []).append(number)
+    shown = [frozenset(unit for study, unit in items if study == number) for number in range(len(source.studies))]
+    cases = {}
+    for name, kind in wordings([name for name in source.findings if name in prompts]).items():
+        rows = []
+        places = {units: places_of(kind, _units(source, units)) for units in set(shown)}
+        for study, units in enumerate(shown):
+            for place in places[units]:
+                mine = [n for unit in place.units for n in items.get((study, unit.name), ())]
+                truth = _truth(source, study, place, name) if mine else UNKNOWN
+                if truth != UNKNOWN:
+                    scores = [_score(vectors[n], prompts[name], scale) for n in mine]
+                    rows.append((truth > 0, max(scores), study, place.organ))
+        truth, scores, studies, organs = zip(*rows, strict=True) if rows else ((), (), (), ())
+        cases[name] = Cases(np.array(truth, bool), np.array(scores, float), np.array(studies, int), organs)
+    return ZeroShot(tuple(study.subject for study in source.studies), cases)
 
 
-def study_truth(study: StudyStatements, findings: Sequence[str]) -> np.ndarray:
-    """Whether a study has each finding anywhere: 1, -1, or 0 for unknown, `(F,)` int8."""
-    lines = [line for line in study.statements if not (study.complete and line.text)]
-    states = {name: {line.state for line in lines if line.finding == name} for name in findings}
-    found = np.zeros(len(findings), np.int8)
-    for column, name in enumerate(findings):
-        if "present" in states[name]:
-            found[column] = PRESENT
-        elif "uncertain" in states[name] or name in study.hidden:
-            continue
-        elif study.complete or "absent" in states[name]:
-            found[column] = ABSENT
-    return found
+def _units(source: OrganPairs, shown: frozenset[str]) -> list[OrganUnit]:
+    """The organ units of a study."""
+    return [
+        OrganUnit(name, tuple(sorted(source.structures[name])), State.PRESENT if name in shown else State.OUTSIDE)
+        for name in source.units
+    ]
+
+
+def _truth(source: OrganPairs, study: int, place: Place, finding: str) -> int:
+    structures = frozenset().union(*(unit.structures for unit in place.units if unit.is_seen))
+    return int(unit_truth(source.studies[study].statements, structures, (finding,))[0])
+
+
+def _score(vector: np.ndarray, prompts: tuple[Tensor, Tensor], scale: float) -> float:
+    return score_wordings(vector, prompts[0].numpy(), prompts[1].numpy(), scale).score
 
 
 def wordings(findings: Sequence[str]) -> dict[str, FindingKind]:

@@ -8,12 +8,9 @@ import numpy as np
 
 from training.evaluation.bootstrap import BootstrapPlan, bootstrap
 from training.evaluation.ranking import area_under_roc
-from training.evaluation.zero_shot import ZeroShot
+from training.evaluation.zero_shot import Cases, ZeroShot
 
-SENSITIVE, SPECIFIC = (
-    0.9,
-    0.9,
-)  # of the thresholds: hardly any missed below the first, few false alarms above the second
+SENSITIVE, SPECIFIC = 0.9, 0.9  # hardly any missed below the first threshold, few false alarms above the second
 
 
 def auroc(truth: np.ndarray, scores: np.ndarray) -> float:
@@ -22,40 +19,36 @@ def auroc(truth: np.ndarray, scores: np.ndarray) -> float:
 
 
 def figures_of(found: ZeroShot, fewest: int = 3, resamples: int = 1000) -> dict[str, Any]:
-    """AUROC per finding and its mean, with 95 % intervals that resample patients.
+    """AUROC per finding over organs, and its mean, with 95 % intervals that resample patients.
 
     Args:
         found: scores and truth.
-        fewest: studies with and without a finding that it needs to be part of the mean.
+        fewest: organs with and without a finding that it needs to be part of the mean.
         resamples: of the bootstrap.
 
     Returns:
         `mean` (auroc, low, high, findings) and `findings` (per name auroc, low, high, positives, negatives, counted).
     """
-    known = (found.truth != 0) & np.isfinite(found.scores)
-    counts = [
-        (int((known & (found.truth == sign)).sum(0)[column]))
-        for column in range(len(found.findings))
-        for sign in (1, -1)
-    ]
-    pairs = list(zip(counts[::2], counts[1::2], strict=True))
-    counted = [column for column, pair in enumerate(pairs) if min(pair) >= fewest]
+    names = list(found.cases)
+    counted = [_is_counted(found.cases[name], fewest) for name in names]
+    studies = [found.cases[name].studies for name in names]
 
     def statistic(rows: np.ndarray) -> np.ndarray:
-        each = [_auroc_of(found, known, column, rows) for column in range(len(found.findings))]
-        mean = np.nanmean([each[column] for column in counted]) if counted else np.nan
+        times = np.bincount(rows, minlength=len(found.subjects))  # how often each study was drawn
+        each = [_auroc_of(found.cases[name], times[own]) for name, own in zip(names, studies, strict=True)]
+        mean = np.nanmean(np.array(each)[counted]) if any(counted) else np.nan
         return np.array([mean, *each])
 
-    plan = BootstrapPlan(resamples, method="percentile")
-    mean, *each = bootstrap(statistic, found.subjects, plan)
+    mean, *each = bootstrap(statistic, found.subjects, BootstrapPlan(resamples, method="percentile"))
     return {
-        "mean": {"auroc": mean.value, "low": mean.low, "high": mean.high, "findings": len(counted)},
+        "mean": {"auroc": mean.value, "low": mean.low, "high": mean.high, "findings": sum(counted)},
         "findings": {
             name: {
-                "auroc": one.value, "low": one.low, "high": one.high, "positives": pairs[column][0],
-                "negatives": pairs[column][1], "counted": column in counted,
+                "auroc": one.value, "low": one.low, "high": one.high,
+                "positives": int(found.cases[name].truth.sum()), "negatives": int((~found.cases[name].truth).sum()),
+                "counted": is_counted,
             }
-            for column, (name, one) in enumerate(zip(found.findings, each, strict=True))
+            for name, one, is_counted in zip(names, each, counted, strict=True)
         },
     }  # fmt: skip
 
@@ -63,33 +56,38 @@ def figures_of(found: ZeroShot, fewest: int = 3, resamples: int = 1000) -> dict[
 def calibrate(found: ZeroShot, fewest: int, on: str) -> dict[str, dict[str, Any]]:
     """Choose thresholds per finding.
 
-    A tenth of the studies with the finding scores below the first, a tenth of those without it above the second. Where
+    A tenth of the organs with the finding scores below the first, a tenth of those without it above the second. Where
     one threshold meets both, the two are the same; findings that are too rare are left out.
 
     Args:
         found: scores and truth of patients that are neither trained on nor tested on.
-        fewest: studies with and without a finding that it needs.
+        fewest: organs with and without a finding that it needs.
         on: what they are, in words.
 
     Returns:
         The card's `findings`.
     """
     entries = {}
-    for name in found.findings:
-        truth, scores, _ = found.cases(name)
-        if min(truth.sum(), (~truth).sum()) < fewest:
+    for name, cases in found.cases.items():
+        if not _is_counted(cases, fewest):
             continue
-        low = float(np.quantile(scores[truth], 1 - SENSITIVE))
-        high = float(np.quantile(scores[~truth], SPECIFIC))
+        low = float(np.quantile(cases.scores[cases.truth], 1 - SENSITIVE))
+        high = float(np.quantile(cases.scores[~cases.truth], SPECIFIC))
         if low > high:
             low = high = (low + high) / 2
         entries[name] = {
             "absent_below": round(low, 4), "present_above": round(high, 4), "on": on,
-            "auroc": round(auroc(truth, scores), 3), "positives": int(truth.sum()), "negatives": int((~truth).sum()),
+            "auroc": round(auroc(cases.truth, cases.scores), 3),
+            "positives": int(cases.truth.sum()), "negatives": int((~cases.truth).sum()),
         }  # fmt: skip
     return entries
 
 
-def _auroc_of(found: ZeroShot, known: np.ndarray, column: int, rows: np.ndarray) -> float:
-    usable = rows[known[rows, column]]
-    return auroc(found.truth[usable, column] > 0, found.scores[usable, column]) if len(usable) else float("nan")
+def _is_counted(cases: Cases, fewest: int) -> bool:
+    return min(int(cases.truth.sum()), int((~cases.truth).sum())) >= fewest
+
+
+def _auroc_of(cases: Cases, times: np.ndarray) -> float:
+    if not len(times):
+        return float("nan")
+    return auroc(np.repeat(cases.truth, times), np.repeat(cases.scores, times))

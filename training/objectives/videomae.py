@@ -145,10 +145,8 @@ class VideoMAE(Objective):
         volume = batch["image"]
         grid = self.encoder.config.token_grid(volume.shape[2:])
         seen, hidden = self._split(batch, grid)
-        patches = self.encoder.patches(volume)
-        tokens = self.encoder.blocks(self.encoder.embed(patches, grid, seen))
-        drawn = self.decoder(tokens, seen, hidden, grid).float()
-        target = self.targets(gather_tokens(patches, hidden))
+        drawn = self.decoder(self.encoder(volume, seen), seen, hidden, grid).float()
+        target = self.targets(gather_tokens(self.encoder.patches(volume), hidden))
         loss = functional.mse_loss(drawn, target)
         return {"loss": loss, "flat_loss": self._flat_loss(target)}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -21,7 +23,7 @@ def test_seeing_some_patches_equals_seeing_all_with_attention_to_those_only(enco
     volume = torch.randn(2, 2, 8, 16, 16)
     hidden = torch.stack([torch.randperm(64) < 48 for _ in range(2)])
     seen = (~hidden).nonzero()[:, 1].view(2, 16)
-    tokens = encoder.embed(encoder.patches(volume), (4, 4, 4))
+    tokens = encoder.embed(volume)
     # Hidden rows look at the seen ones too, so that no row is empty.
     full = encoder.blocks(tokens, mask=~hidden[:, None, None, :])
     some = encoder(volume, seen)
@@ -40,6 +42,34 @@ def test_nothing_of_hidden_patches_reaches_the_tokens(encoder):
     (gradient,) = torch.autograd.grad(tokens.square().sum(), volume)
     touched = encoder.patches(gradient)[0].abs().amax(dim=1) > 0
     assert touched.nonzero()[:, 0].tolist() == [0, 7, 33]
+
+
+STEMMED = dataclasses.replace(TINY, stem=(8,))
+
+
+def test_a_stem_sees_no_hidden_patch_either():
+    torch.manual_seed(0)
+    encoder = VolumeTransformer(STEMMED)
+    volume = torch.rand(2, 2, 8, 16, 16, requires_grad=True)
+    seen = torch.tensor([[0, 7, 33], [3, 2, 50]])
+    (gradient,) = torch.autograd.grad(encoder(volume, seen).square().sum(), volume)
+    touched = encoder.patches(gradient).abs().amax(dim=2) > 0
+    assert [row.nonzero()[:, 0].tolist() for row in touched] == [[0, 7, 33], [2, 3, 50]]
+
+
+def test_a_stem_keeps_the_order_of_tokens():
+    torch.manual_seed(0)
+    encoder = VolumeTransformer(STEMMED).eval()
+    volume = torch.full((1, 2, 8, 16, 16), 0.5)
+    changed = volume.clone()
+    changed[:, :, 2:4, :4, 4:8] = 1.0  # second patch in depth, second column: token 5
+    away = (encoder.embed(changed) - encoder.embed(volume)).abs().sum(dim=2)[0]
+    assert away.argmax() == 5
+
+
+def test_a_stem_that_does_not_fit_the_patch_is_refused():
+    with pytest.raises(ValueError, match="halved"):
+        dataclasses.replace(TINY, patch_size=(2, 4, 4), image_size=(8, 16, 16), stem=(8, 8, 8, 8))
 
 
 def test_tokens_run_along_depth_fastest(encoder):

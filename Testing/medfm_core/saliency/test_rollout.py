@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -58,6 +59,23 @@ def test_equals_the_plain_definition(toy):
         plain = plain_rollout(toy.encoder, volume[None], toy.target).float().detach()
         assert fast.shape == (4, 4, 4)
         torch.testing.assert_close(fast, plain, rtol=2e-3, atol=1e-4 * float(plain.max()))
+
+
+def test_tokens_that_gave_peaks_are_read_out_too(toy):
+    torch.manual_seed(0)
+    encoder = ImageEncoder(dataclasses.replace(toy.encoder.config, peak=True, dropout=0.0)).eval()
+    torch.nn.init.zeros_(encoder.pool.projection.weight)  # what attention pools is left without a say
+    for block in encoder.backbone.blocks:
+        torch.nn.init.zeros_(block.attention.projection.weight)
+    volume = toy.volumes[:1]
+    found = attention_rollout(encoder, volume, toy.target).permute(1, 2, 0).flatten()
+    values = encoder.peak.values(encoder.backbone(volume))[0].detach().requires_grad_()
+    vector = encoder.pool.projection.bias + values.amax(dim=0)
+    embedding = torch.nn.functional.normalize(encoder.projection(encoder.head(encoder.head_norm(vector))), dim=-1)
+    (gradient,) = torch.autograd.grad(toy.target(embedding[None]).sum(), values)
+    expected = (gradient * values.detach()).sum(dim=1).clamp(min=0) / encoder.config.heads
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-3)
+    assert 0 < (found > 0).sum() < len(found)
 
 
 @pytest.mark.parametrize("masked", [False, True])

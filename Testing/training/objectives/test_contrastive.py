@@ -6,7 +6,7 @@ import torch
 from medfm_core.models.totalfm import TotalFMConfig
 from training.objectives.contrastive import Contrastive, ContrastiveConfig
 
-TINY = TotalFMConfig((4, 8, 8), (2, 4, 4), 1, 24, 2, 2, 48, 0.0, 16, 16, organ_size=True)
+TINY = TotalFMConfig((4, 8, 8), (2, 4, 4), 1, 24, 2, 2, 48, 0.0, head_width=16, embedding_width=16, organ_size=True)
 UNITS, TEXT = 2, 12
 
 
