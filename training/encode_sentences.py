@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medfm_core.anatomy import load_findings
-from medfm_core.errors import InputError, MedFMError
+from medfm_core.errors import InputError
 from medfm_core.progress import RichProgress
+from training.command import command, parser_of
 from training.data.statements import read_statements
 
 EPILOG = """examples:
@@ -23,17 +24,11 @@ and tower give the same file.
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    try:
-        path, count = encode(options.statements, options.text, options.out, catalogue=options.catalogue)
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 1
+    path, count = encode(options.statements, options.text, options.out, catalogue=options.catalogue)
     print(f"{count} sentences in {path}")
     return 0
 
@@ -70,11 +65,8 @@ def encode(statements: Iterable[Path], text: str, out: Path, *, catalogue: bool 
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.encode_sentences",
-        description="Turn sentences into vectors once, so that training with text needs no text tower.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of(
+        "encode_sentences", "Turn sentences into vectors once, so that training with text needs no text tower.", EPILOG
     )
     add = parser.add_argument
     add("--statements", type=Path, nargs="+", required=True, help="files of statements (JSON Lines)")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medfm_core.errors import InputError, MedFMError
+from medfm_core.errors import InputError
 from medfm_core.io.atomic import atomic_text
 from medfm_core.progress import RichProgress
+from training.command import command, parser_of
 
 EPILOG = """examples:
   how well a run tells findings of virtual patients that it has not seen:
@@ -60,7 +62,11 @@ def table(results: dict[str, Any]) -> str:
     lines = ["| encoder | findings | mean AUROC | 95 % interval |", "|---|---|---|---|"]
     for name, result in results.items():
         mean = result["mean"]
-        lines.append(f"| {name} | {mean['findings']} | {mean['auroc']:.3f} | {mean['low']:.3f} to {mean['high']:.3f} |")
+        if mean["auroc"] is None:
+            lines.append(f"| {name} | 0 | - | - |")
+            continue
+        interval = "-" if mean["low"] is None else f"{mean['low']:.3f} to {mean['high']:.3f}"
+        lines.append(f"| {name} | {mean['findings']} | {mean['auroc']:.3f} | {interval} |")
     names = list(results)
     lines += ["", "| finding | with | without | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
     firsts = results[names[0]]["findings"]
@@ -70,19 +76,13 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    try:
-        results = evaluate(options)
-        if options.out:
-            atomic_text(options.out, json.dumps(results, indent=1) + "\n")
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 1
+    results = evaluate(options)
+    if options.out:
+        atomic_text(options.out, json.dumps(results, indent=1) + "\n")
     print(table(results))
     return 0
 
@@ -101,11 +101,10 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate_findings",
-        description="Measure zero-shot findings of runs of the objective `contrastive` on a cohort with known truth.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of(
+        "evaluate_findings",
+        "Measure zero-shot findings of runs of the objective `contrastive` on a cohort with known truth.",
+        EPILOG,
     )
     add = parser.add_argument
     add("--run", nargs="+", required=True, metavar="NAME=FOLDER", help="runs of training.pretrain")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from medfm_core.analysis import Options
-from medfm_core.errors import InputError, MedFMError
+from medfm_core.errors import InputError
 from medfm_core.finding_scores import best_section
 from medfm_core.findings_model import FindingsModel
 from medfm_core.io import clamp_air, read_volume
@@ -22,6 +23,7 @@ from medfm_core.organ_volumes import OrganVolume, cut_organ, to_organ_grid
 from medfm_core.pipeline import encode_file
 from medfm_core.progress import RichProgress
 from medfm_core.volume import Kind, Volume, resample_to
+from training.command import command, parser_of
 
 LOBES = (
     "lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
@@ -93,19 +95,13 @@ def _energy(finding: str, organ: OrganVolume, lesion: Volume, model: FindingsMod
     return {"energy_inside": round(share.inside, 4), "chance": round(share.chance, 4)}
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    try:
-        result = evaluate(options)
-        if options.out:
-            atomic_text(options.out, json.dumps(result, indent=1) + "\n")
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 1
+    result = evaluate(options)
+    if options.out:
+        atomic_text(options.out, json.dumps(result, indent=1) + "\n")
     for finding, rows in result.items():
         print(finding)
         for organ, row in sorted(rows.items(), key=lambda pair: -pair[1]["score"]):
@@ -114,11 +110,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.evaluate_lesions",
-        description="Score findings organ by organ on a real scan with a lesion mask, and its saliency with the mask.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = parser_of(
+        "evaluate_lesions",
+        "Score findings organ by organ on a real scan with a lesion mask, and its saliency with the mask.",
+        EPILOG,
     )
     add = parser.add_argument
     add("--ct", type=Path, required=True, help="the scan")

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medfm_core.errors import InputError, MedFMError
+from medfm_core.errors import InputError
 from medfm_core.io.atomic import atomic_text
 from medfm_core.progress import Progress, RichProgress
 from medfm_core.settings import SECRETS
+from training.command import command
 from training.data.reports.llm import parse_with_model
 from training.data.reports.llm_endpoint import Endpoint
 from training.data.reports.llm_local import LocalModel
@@ -48,23 +49,17 @@ Without --llm-endpoint nothing leaves this machine. {secrets}
 Parse = Callable[[str], ParsedReport]
 
 
+@command()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
     progress = RichProgress()
-    try:
-        check_format(options.out)
-        columns = Columns(options.text_column, options.subject_column, options.study_column)
-        sources = read_sources(options.reports, columns)
-        if options.score and all(source.truth is None for source in sources):
-            raise InputError(f"{options.reports} has no truth to score with", "give a cohort of virtual patients")
-        _run(sources, _method(options, progress), options, progress)
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 1
+    check_format(options.out)
+    columns = Columns(options.text_column, options.subject_column, options.study_column)
+    sources = read_sources(options.reports, columns)
+    if options.score and all(source.truth is None for source in sources):
+        raise InputError(f"{options.reports} has no truth to score with", "give a cohort of virtual patients")
+    _run(sources, _method(options, progress), options, progress)
     return 0
 
 

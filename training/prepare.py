@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from medfm_core.errors import InputError, MedFMError
-from medfm_core.progress import CancelledError, Progress, RichProgress
+from medfm_core.errors import InputError
+from medfm_core.progress import Progress, RichProgress
+from training.command import GOES_ON, command
 from training.data.manifest import read_manifest
 from training.data.preparation import AUTO, PREPARATIONS, read_plan
 from training.data.preparing import prepare_manifest
@@ -51,21 +53,11 @@ preparations: {preparations}
 """  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command(GOES_ON)
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    progress = RichProgress()
-    try:
-        outcomes = run(options, progress, sys.argv[1:] if arguments is None else arguments)
-    except CancelledError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on where it was.", file=sys.stderr)
-        return 1
+    outcomes = run(options, RichProgress(), sys.argv[1:] if arguments is None else list(arguments))
     counts = Counter(outcome.entry.status for outcome in outcomes)
     print(
         f"{counts['ok'] + counts['doubtful']} of {len(outcomes)} volumes are in {options.store}, "

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from medfm_core.errors import InputError, MedFMError
+from medfm_core.errors import InputError
 from medfm_core.progress import RichProgress
+from training.command import GOES_ON, command
 from training.synthetic.anatomy import REGIONS
 from training.synthetic.cohort import CohortPlan, make_cohort
 from training.synthetic.contrast import PHASES
@@ -43,25 +45,17 @@ findings: {kinds}
 """  # fmt: skip
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command(GOES_ON)
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    try:
-        plan = CohortPlan(
-            options.count, options.seed, options.spacing, tuple(options.region), _findings(options.findings),
-            options.phase, options.thickness, options.prevalence,
-        )  # fmt: skip
-        if options.workers < 1:
-            raise InputError(f"{options.workers} workers cannot work", "give at least 1")
-        rows = make_cohort(
-            plan, options.out, workers=options.workers, previews=options.preview, progress=RichProgress()
-        )
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on where it was.", file=sys.stderr)
-        return 1
+    plan = CohortPlan(
+        options.count, options.seed, options.spacing, tuple(options.region), _findings(options.findings),
+        options.phase, options.thickness, options.prevalence,
+    )  # fmt: skip
+    if options.workers < 1:
+        raise InputError(f"{options.workers} workers cannot work", "give at least 1")
+    rows = make_cohort(plan, options.out, workers=options.workers, previews=options.preview, progress=RichProgress())
     print(f"{len(rows)} virtual patients in {options.out}; the list for training is {options.out / 'manifest.csv'}")
     return 0
 

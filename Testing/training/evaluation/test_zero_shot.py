@@ -78,8 +78,9 @@ def many(separation, patients=40, seed=0):
 
 
 def test_figures_tell_skill_from_none():
-    good, none = (figures_of(many(separation), resamples=200) for separation in (3.0, 0.0))
-    assert good["mean"]["auroc"] > 0.95 and good["mean"]["low"] > 0.85
+    good, none = (figures_of(many(separation), resamples=200) for separation in (1.5, 0.0))
+    assert good["mean"]["auroc"] > 0.75
+    assert good["mean"]["low"] > 0.6
     assert none["mean"]["low"] < 0.5 < none["mean"]["high"]
     entry = good["findings"]["renal_cyst"]
     assert (entry["positives"], entry["negatives"], entry["counted"]) == (20, 20, True)
