@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 STATES = ("ok", "warn", "missing")
 REQUIRED = ("torch", "numpy", "SimpleITK", "nibabel", "pydicom", "safetensors", "rich", "jinja2", "matplotlib")
-OPTIONAL = {"monai": "training and the benchmarks", "scipy": "training", "jsonargparse": "training"}
+OPTIONAL = {
+    "monai": "training and the benchmarks",
+    "jsonargparse": "training",
+    "transformers": "questions in free text (`medfm ask`) and encoding new sentences",
+}
 SYNTAXES = {
     "JPEG": "JPEGBaseline8Bit",
     "JPEG lossless": "JPEGLosslessSV1",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medfm_core import saliency_stage
 from medfm_core.anatomy import load_findings, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
 from medfm_core.cards import ModelCard, default_card, list_cards, load_card
@@ -39,16 +40,19 @@ def choose_card(options: Options) -> ModelCard | None:
         InputError: the model that was asked for is not there, is for another task, or contradicts --no-findings.
         WeightsError: findings were asked for and no model is here, or there are several and none is the default.
     """
+    named = saliency_stage.named(options.saliency)
     if options.findings is False:
         if options.findings_card:
             raise InputError("a findings model and --no-findings contradict each other", "give one of them")
+        if named:
+            raise InputError("saliency of a finding and --no-findings contradict each other", "give one of them")
         return None
     if options.findings_card:
         card = load_card(options.findings_card)
         if card.task != TASK:
             raise InputError(f"the model {card.id} is for {card.task}, not for findings", "see `medfm models list`")
         return card
-    if options.findings is None and not any(card.task == TASK for card in list_cards()):
+    if options.findings is None and not named and not any(card.task == TASK for card in list_cards()):
         return None
     return default_card(TASK)
 

@@ -31,6 +31,11 @@ NONE, PRESENT_ONES = "none", "present"
 METHOD = "attention_rollout"
 
 
+def named(wish: Sequence[str]) -> tuple[str, ...]:
+    """The findings that a wish names, which only a findings model can explain."""
+    return tuple(name for name in wish if name not in (NONE, PRESENT_ONES))
+
+
 def check_wish(wish: Sequence[str]) -> None:
     """Refuse what is neither "none" nor "present" nor the name of a finding.
 
@@ -38,8 +43,8 @@ def check_wish(wish: Sequence[str]) -> None:
         InputError: a name that the catalogue does not have; the nearest is given.
     """
     catalogue = load_findings()
-    for name in wish:
-        if name not in (NONE, PRESENT_ONES) and name not in catalogue:
+    for name in named(wish):
+        if name not in catalogue:
             known = [NONE, PRESENT_ONES, *(kind.name for kind in catalogue)]
             raise InputError(unknown_name("finding", name, known), "see `medfm findings list`")
 
@@ -75,12 +80,12 @@ def choose(findings: Sequence[OrganFinding], wish: Sequence[str]) -> list[OrganF
     scored = [finding for finding in findings if finding.score is not None]
     if NONE in wish:
         return []
-    named = [finding for finding in scored if finding.name in wish]
-    if PRESENT_ONES not in wish and named:
-        return named
-    there = [finding for finding in scored if finding.state == PRESENT and finding not in named]
+    asked = [finding for finding in scored if finding.name in wish]
+    if PRESENT_ONES not in wish and asked:
+        return asked
+    there = [finding for finding in scored if finding.state == PRESENT and finding not in asked]
     there.sort(key=lambda finding: (finding.threshold or 0.0) - finding.score)
-    return named + there[:MOST]
+    return asked + there[:MOST]
 
 
 def _box(finding: OrganFinding, analysis: Analysis, labels: Volume) -> OrganBox:

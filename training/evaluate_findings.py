@@ -48,11 +48,11 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         run = random_run(first) if path is None else read_run(path, options.which)
         source = cohort_for(run, options.manifest, options.statements, options.store)
         found = score(source, run, options.text, RichProgress())
-        results[name] = figures_of(found, options.fewest, options.resamples)
+        words = options.on or f"{len(found.subjects)} studies of {options.manifest.parent.name}"
+        figures = figures_of(found, options.fewest, options.resamples)
+        results[name] = {"on": words, "studies": len(found.subjects), **figures}
         if options.calibrate and path == first:
-            thresholds = calibrate(
-                found, options.fewest, f"{len(found.subjects)} studies of {options.manifest.parent.name}"
-            )
+            thresholds = calibrate(found, options.fewest, words)
             atomic_text(options.calibrate, json.dumps(thresholds, indent=1) + "\n")
     return results
 
@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--text", help="text tower (default: the one of the run)")
     add("--fewest", type=int, default=3, help="organs with and without a finding that it needs to count (default: 3)")
     add("--resamples", type=int, default=1000, help="of the bootstrap (default: 1000)")
+    add("--on", help="what the cohort is, in words, for the card (default: number of studies and the folder's name)")
     add("--calibrate", type=Path, help="write thresholds for the first run's card to this JSON file")
     add("--out", type=Path, help="write all figures to this JSON file")
     return parser

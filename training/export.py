@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from medfm_core.cards import ModelCard
-from medfm_core.errors import InputError, MedFMError
 from medfm_core.io.atomic import atomic_text
 from medfm_core.settings import read_settings
 from medfm_core.strict import from_dict
+from training.card_figures import findings_entry, read_json, segmenter_entries
+from training.command import command, parser_of
 
 EXAMPLES = """examples:
   an encoder, to be used by `training.probe --card` or to be shared:
@@ -20,14 +22,13 @@ EXAMPLES = """examples:
   the shipped organ segmenter, with the figures of its folds:
     python -m training.export --run runs/fine --id organ-segmenter-tiny.v2 --resources Resources \\
         --about training/recipes/segmenter/about.json --folds fold-a.json fold-b.json --baselines baselines.json
+  the shipped findings model, with its figures and thresholds:
+    python -m training.export --run runs/tiny-contrast --id totalfm-tiny.v1 --resources Resources \\
+        --about training/recipes/totalfm/about.json --figures figures.json --calibration calibration.json
 
 about.json holds the card's words: licence, trained_on (data with their licences), intended_use, limits, and whatever
 else a card may say; without it, the card says that nothing is stated. Weights are the running average where the run
 kept one. Commands take the card by its path, e.g. `training.probe --card my-resources/cards/my-encoder.v1.json`."""
-_NOTE = (
-    "Dice against a network's labels at the scan's own resolution; the shipped weights have seen both patients. Organs "
-    "that the other scan does not show were learnt from virtual patients alone."
-)
 _UNKNOWN = {
     "licence": "LicenseRef-not-stated",
     "trained_on": ["not stated"],
@@ -81,52 +82,22 @@ def _source(resources: Path) -> dict[str, str]:
     return {"kind": "shipped"} if own else {"kind": "file", "path": "../weights"}
 
 
-def measured_entries(folds: list[Path], baselines: Path | None) -> list[dict]:
-    """Turn the figures of `evaluate_segmenter` on left-out patients into the card's `measured` entries.
-
-    Args:
-        folds: JSON files of figures per case, each made with weights that had not seen the case.
-        baselines: JSON file of `segmenter_baselines`.
-    """
-    others = json.loads(baselines.read_text(encoding="utf-8")) if baselines else {}
-    entries = []
-    for path in folds:
-        for case, values in json.loads(path.read_text(encoding="utf-8")).items():
-            beside = {
-                name: {organ: round(value, 3) for organ, value in figures.items() if organ in values}
-                for name, figures in others.get(case, {}).items()
-            }
-            entry = {
-                "on": f"leave-one-patient-out: {case}, by weights trained without it",
-                "metric": "dice",
-                "values": {organ: round(value, 3) for organ, value in values.items()},
-                "baselines": beside,
-                "n": 1,
-                "note": _NOTE,
-            }
-            entries.append(entry)
-    return entries
-
-
 def _about(options: argparse.Namespace) -> dict[str, Any]:
-    about: dict[str, Any] = {}
-    if options.about:
-        try:
-            about = json.loads(options.about.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as problem:
-            raise InputError(f"{options.about} cannot be read", "check its name and that it is JSON") from problem
-    measured = measured_entries(options.folds, options.baselines)
-    return about | ({"measured": measured} if measured else {})
+    """The card's words, figures and thresholds, from the files that the command names."""
+    about = read_json(options.about) if options.about else {}
+    measured = segmenter_entries(options.folds, options.baselines)
+    measured += [findings_entry(path) for path in options.figures]
+    if measured:
+        about["measured"] = [*about.get("measured", ()), *measured]
+    if options.calibration:
+        about["findings"] = read_json(options.calibration)
+    return about
 
 
-def main(arguments: list[str] | None = None) -> int:
+@command()
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.export",
-        description=__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("export", __doc__, EXAMPLES)
     add = parser.add_argument
     add("--run", type=Path, required=True, help="folder of a run of training.pretrain, or one of its checkpoints")
     add("--which", choices=("last", "best"), default="last", help="checkpoint of the run (default: last)")
@@ -135,12 +106,16 @@ def main(arguments: list[str] | None = None) -> int:
     add("--about", type=Path, help="JSON with the words of the card")
     add("--folds", type=Path, nargs="*", default=[], help="figures of evaluate_segmenter on left-out cases")
     add("--baselines", type=Path, help="figures of segmenter_baselines")
+    add(
+        "--figures",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="figures of evaluate_findings",
+    )
+    add("--calibration", type=Path, help="thresholds that evaluate_findings chose")
     options = parser.parse_args(arguments)
-    try:
-        path = export(options.run, options.id, options.resources, _about(options), options.which)
-    except MedFMError as problem:
-        print(problem, file=sys.stderr)
-        return problem.exit_code
+    path = export(options.run, options.id, options.resources, _about(options), options.which)
     print(f"wrote {path}")
     return 0
 

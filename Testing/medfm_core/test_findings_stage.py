@@ -122,6 +122,8 @@ def test_which_model_is_used(resources, monkeypatch, tmp_path):
     assert choose_card(Options(findings=False)) is None
     with pytest.raises(InputError, match="contradict"):
         choose_card(Options(findings=False, findings_card="x"))
+    with pytest.raises(InputError, match="saliency of a finding and --no-findings contradict"):
+        choose_card(Options(findings=False, saliency=("renal_cyst",)))
     with pytest.raises(InputError, match="is for organ_segmentation, not for findings"):
         choose_card(Options(findings_card=fake_organs.CARD_ID))
     shutil.copytree(resources / "vocabulary", tmp_path / "vocabulary")
@@ -130,6 +132,8 @@ def test_which_model_is_used(resources, monkeypatch, tmp_path):
     assert choose_card(Options()) is None
     with pytest.raises(WeightsError, match="no single default model for findings"):
         choose_card(Options(findings=True))
+    with pytest.raises(WeightsError, match="no single default model for findings"):
+        choose_card(Options(saliency=("renal_cyst",)))
 
 
 def test_similar_studies(capsys, case):
