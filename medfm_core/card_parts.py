@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from medfm_core.card_sources import Conversion
 from medfm_core.strict import nearest
 
 MODALITIES = ("CT", "MR", "PT")
-SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo", "revision")}
+SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo",)}
 ROLES = ("weights", "text", "prompts", "tokenizer", "config")
 SPACING_RULES = ("exact", "at_least", "native")
 RESAMPLINGS = ("antialiased", "linear")
@@ -59,27 +60,36 @@ class WeightFile:
 
     Attributes:
         file: its name in the folder of the source, with "/" between folders.
-        sha256: of its bytes, 64 hexadecimal digits.
-        bytes: its size.
+        sha256: of its bytes, 64 hexadecimal digits; None for a file of the hub that is pinned at the first fetch.
+        bytes: its size; None likewise.
         role: what it holds.
+        converted: how the file is made of a published one, of which `sha256` and `bytes` then are.
     """
 
     file: str
-    sha256: str
-    bytes: int
+    sha256: str | None = None
+    bytes: int | None = None
     role: str = "weights"
+    converted: Conversion | None = None
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.file)
         if not self.file or "\\" in self.file or ":" in self.file or path.is_absolute() or ".." in path.parts:
             raise ValueError(f"file {self.file!r} must be a relative name without '..', ':' or backslash")
-        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise ValueError(f"sha256 of {self.file} must be 64 lower-case hexadecimal digits")
-        if self.bytes <= 0:
+        if self.bytes is not None and self.bytes <= 0:
             raise ValueError(f"bytes of {self.file} must be positive")
+        if (self.sha256 is None) != (self.bytes is None):
+            raise ValueError(f"sha256 and bytes of {self.file} must both be given, or neither")
         choose("role", self.role, ROLES)
         if self.role == "weights" and path.suffix != ".safetensors":
             raise ValueError(f"weights must be a .safetensors file, not {self.file}")
+
+    @property
+    def published(self) -> str:
+        """The name under which the owner publishes it."""
+        return self.converted.file if self.converted else self.file
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class Source:
         kind: "shipped" (Resources/weights), "file" (a folder) or "hub" (the Hugging Face Hub).
         path: folder of a "file" source; a relative one starts at the card.
         repo: "owner/name" on the hub.
-        revision: full commit, 40 hexadecimal digits; a branch could change under us.
+        revision: full commit, 40 hexadecimal digits; a branch could change under us. None for a repository that is
+            pinned on each machine, at the first fetch, to what its main branch is then.
         gated: whether the owner must grant access first.
         access: how to get that access, one sentence.
         mirrors: other base addresses that hold the same files (https).
@@ -106,9 +117,11 @@ class Source:
 
     def __post_init__(self) -> None:
         choose("source kind", self.kind, SOURCES)
-        for name in ("path", "repo", "revision"):
+        for name in ("path", "repo"):
             if (name in SOURCES[self.kind]) != (getattr(self, name) is not None):
                 raise ValueError(f"a source of kind {self.kind!r} needs {_list(SOURCES[self.kind])}; see {name!r}")
+        if self.revision is not None and self.kind != "hub":
+            raise ValueError(f"a source of kind {self.kind!r} has no revision")
         if self.repo is not None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.repo):
             raise ValueError(f"repo {self.repo!r} must read owner/name")
         if self.revision is not None and not re.fullmatch("[0-9a-f]{40}", self.revision):

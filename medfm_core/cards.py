@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from medfm_core.anatomy import load_findings, load_vocabulary
 from medfm_core.card_parts import (
@@ -25,8 +25,9 @@ from medfm_core.card_parts import (
     WeightFile,
     choose,
 )
+from medfm_core.card_sources import fetched_folder, read_record
 from medfm_core.errors import InputError, WeightsError
-from medfm_core.settings import read_settings
+from medfm_core.settings import read_hub_settings, read_settings
 from medfm_core.strict import from_dict, nearest, to_dict, unknown_name
 
 TASKS = (
@@ -107,6 +108,9 @@ class ModelCard:
             raise ValueError("weights must hold a file of role 'weights'")
         if len({file.file for file in self.weights}) < len(self.weights):
             raise ValueError("weights must not name a file twice")
+        for file in self.weights:
+            if self.source.kind != "hub" and (file.sha256 is None or file.converted):
+                raise ValueError(f"{file.file} must have sha256 and bytes, and be as it is: it is not of the hub")
         if self.source.gated and not self.source.access:
             raise ValueError("source.access must say how to get access to gated weights")
         self._check_labels()
@@ -173,19 +177,25 @@ class ModelCard:
         """The folder that the files lie in.
 
         Raises:
-            WeightsError: the weights are on the hub: only the hub's cache knows where they lie.
+            WeightsError: the weights are on the hub and were not fetched.
         """
         if self.source.kind == "shipped":
             return read_settings().resources / "weights"
         if self.source.path is not None:
             return (self.folder or Path()) / self.source.path
-        raise WeightsError(f"the weights of {self.id} are on the hub ({self.source.repo})", "fetch them first")
+        folder = fetched_folder(read_hub_settings().cache, str(self.source.repo), self.source.revision)
+        if folder is None or not folder.is_dir():
+            raise WeightsError(
+                f"the weights of {self.id} are on the hub ({self.source.repo}) and not on this machine",
+                f"run medfm models pull {self.id}, or medfm models import {self.id} FOLDER without a network",
+            )
+        return folder
 
     def files(self, root: str | Path | None = None) -> dict[WeightFile, Path]:
         """Each file of the card and where it lies.
 
         Args:
-            root: the folder they lie in; by default the one of the source. The hub's cache gives it.
+            root: the folder they lie in; by default the one of the source.
         """
         folder = self.root() if root is None else Path(root)
         return {file: folder / file.file for file in self.weights}
@@ -227,7 +237,7 @@ def verify_card(card: ModelCard, root: str | Path | None = None) -> tuple[Path, 
     fix = {
         "shipped": "install MedFM anew; in a checkout, fetch the weights of this revision",
         "file": "use the weights that belong to this card",
-        "hub": "remove the file and fetch it again",
+        "hub": f"run medfm models pull {card.id}, which fetches it again",
     }[card.source.kind]
     files = card.files(root)
     for file, path in files.items():
@@ -235,9 +245,10 @@ def verify_card(card: ModelCard, root: str | Path | None = None) -> tuple[Path, 
             raise WeightsError(f"the weights file {path} of {card.id} is missing", fix)
         try:
             size = path.stat().st_size
-            if size != file.bytes:
-                raise WeightsError(f"the weights file {path} has {size:,} bytes, the card says {file.bytes:,}", fix)
-            if _sha256(path) != file.sha256:
+            sha256, expected = _identity(file, path)
+            if size != expected:
+                raise WeightsError(f"the weights file {path} has {size:,} bytes, the card says {expected:,}", fix)
+            if _sha256(path) != sha256:
                 raise WeightsError(f"the weights file {path} is not the one that the card {card.id} means", fix)
         except OSError as error:
             raise WeightsError(f"cannot read the weights file {path} ({error.strerror})", fix) from error
@@ -308,6 +319,17 @@ def _read(path: Path) -> ModelCard:
     if card.id != path.stem:
         raise WeightsError(f"the model card {path} says its id is {card.id!r}", "name the file after its id")
     return replace(card, folder=path.parent)
+
+
+def _identity(file: WeightFile, path: Path) -> tuple[str, int]:
+    """sha256 and bytes that a file must have: the card's, or for what it does not know those of the fetch's record."""
+    if file.sha256 is not None and file.bytes is not None and file.converted is None:
+        return file.sha256, file.bytes
+    root = path.parents[len(PurePosixPath(file.file).parts) - 1]
+    entry = read_record(root).get(file.file)
+    if entry is None or (file.converted and not entry.is_made_by(file.converted, file.sha256)):
+        raise WeightsError(f"how {path} was made is not recorded as this card says", "fetch it again")
+    return entry.sha256, entry.bytes
 
 
 def _sha256(path: Path) -> str:

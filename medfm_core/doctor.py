@@ -20,6 +20,7 @@ from medfm_core import __version__, machine
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import list_cards
 from medfm_core.errors import MedFMError
+from medfm_core.hub.present import is_fetched
 from medfm_core.settings import VARIABLES, read_settings
 from medfm_core.weights import check_safetensors
 
@@ -27,7 +28,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 STATES = ("ok", "warn", "missing")
-REQUIRED = ("torch", "numpy", "SimpleITK", "nibabel", "pydicom", "safetensors", "rich", "jinja2", "matplotlib")
+REQUIRED = (
+    "torch",
+    "numpy",
+    "SimpleITK",
+    "nibabel",
+    "pydicom",
+    "safetensors",
+    "huggingface_hub",
+    "rich",
+    "jinja2",
+    "matplotlib",
+)
 OPTIONAL = {
     "monai": "training and the benchmarks",
     "jsonargparse": "training",
@@ -229,15 +241,15 @@ def _resources() -> Iterator[Check]:
     if not cards:
         yield Check("models", "missing", f"no model card in {folder / 'cards'}", "install MedFM anew")
     for card in cards:
-        if card.source.kind == "hub":
-            yield Check(card.id, "ok", f"{card.task}, fetched from the hub on demand; licence {card.licence}")
+        if card.source.kind == "hub" and not is_fetched(card):
+            yield Check(card.id, "ok", f"{card.task}, not fetched; `medfm models pull {card.id}` gets it")
             continue
         try:
             paths = card.verify()
             for path in paths:
                 if path.suffix == ".safetensors":
                     check_safetensors(path)
-            size = sum(file.bytes for file in card.weights) / 1e6
+            size = sum(file.bytes or 0 for file in card.weights) / 1e6
             yield Check(card.id, "ok", f"{card.task}, {size:.1f} MB verified; licence {card.licence}")
         except MedFMError as error:
             yield Check(card.id, "missing", error.what, error.fix)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from medfm_core.errors import InputError
 
+HUB_ENDPOINT = "https://huggingface.co"
 VARIABLES = {
     "MEDFM_RESOURCES": "folder that holds weights/, cards/ and vocabulary/ (default: the installed Resources)",
     "MEDFM_DEVICE": "device when --device is not given: auto, cpu, cuda, cuda:1, mps (default: auto)",
     "MEDFM_THREADS": "CPU threads (default: all cores this process may use)",
     "MEDFM_MEMORY_GB": "memory that a run may plan with, in GB (default: what the machine has free)",
+    "MEDFM_CACHE": "folder of fetched weights, shared by all programs of the user (default: see `medfm models list`)",
+    "MEDFM_OFFLINE": "1: never open a connection; HF_HUB_OFFLINE=1 does the same (default: 0)",
+    "HF_HUB_OFFLINE": "1: never open a connection (default: 0)",
+    "HF_ENDPOINT": f"address of the hub or of a mirror of it (default: {HUB_ENDPOINT})",
+    "SSL_CERT_FILE": "file of the certificate authorities to trust, e.g. the hospital's (default: the usual ones)",
+    "REQUESTS_CA_BUNDLE": "the same under another name; SSL_CERT_FILE goes first",
 }
 
-SECRETS = {"MEDFM_LLM_KEY": "key for the language model's endpoint of --llm-endpoint; nothing shows its value"}
+SECRETS = {
+    "MEDFM_LLM_KEY": "key for the language model's endpoint of --llm-endpoint; nothing shows its value",
+    "HF_TOKEN": "token of the hub, for gated weights; nothing shows its value",
+    "HTTPS_PROXY": "proxy for https, read by the hub's client; it may hold a password",
+    "HTTP_PROXY": "proxy for http, likewise",
+    "NO_PROXY": "hosts that are reached without the proxy",
+}
+_TRUE = ("1", "on", "yes", "true")
+_NOT_FOR_WORKERS = ("MEDFM_LLM_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTPS_PROXY", "HTTP_PROXY")
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,69 @@ class Settings:
     device: str
     threads: int | None
     memory_gb: float | None
+
+
+@dataclass(frozen=True)
+class HubSettings:
+    """What the environment asks of the hub.
+
+    Attributes:
+        cache: folder of fetched weights.
+        offline: whether no connection may be opened.
+        endpoint: address of the hub or of its mirror, without a final slash.
+    """
+
+    cache: Path
+    offline: bool
+    endpoint: str
+
+
+def read_hub_settings() -> HubSettings:
+    """Read the hub's settings from the environment.
+
+    Raises:
+        InputError: the address of the hub is none, or is not safe to send a token to.
+    """
+    endpoint = (os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT).rstrip("/")
+    if not is_safe_address(endpoint):
+        raise InputError(
+            f"the environment variable HF_ENDPOINT is {endpoint!r}", "set it to an https address, or leave it unset"
+        )
+    cache = os.environ.get("MEDFM_CACHE")
+    return HubSettings(
+        cache=Path(cache).expanduser() if cache else _default_cache(),
+        offline=any(_is_true(name) for name in ("MEDFM_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+        endpoint=endpoint,
+    )
+
+
+def is_safe_address(address: str) -> bool:
+    """Whether what is sent to an address cannot be read on the way: https, or this machine itself."""
+    parts = urlsplit(address)
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))
+    )
+
+
+def prepare_hub_environment(offline: bool) -> None:
+    """Set what huggingface_hub reads when it is imported: no usage figures, no bars of its own, our authorities.
+
+    Args:
+        offline: whether it must not open connections.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    authorities = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if authorities:
+        os.environ.setdefault("SSL_CERT_FILE", authorities)
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment for a process that reads files of strangers: ours without keys, and offline."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in _NOT_FOR_WORKERS}
+    return kept | {"HF_HUB_OFFLINE": "1", "MEDFM_OFFLINE": "1"}
 
 
 def read_settings() -> Settings:
@@ -47,6 +127,19 @@ def _default_resources() -> Path:
     package = Path(__file__).resolve().parent
     installed = package / "Resources"
     return installed if installed.is_dir() else package.parent / "Resources"
+
+
+def _default_cache() -> Path:
+    """The user's folder for what programs fetch; short on Windows, where paths must stay below 260 characters."""
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "MedFM"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "MedFM"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medfm"
+
+
+def _is_true(name: str) -> bool:
+    return (os.environ.get(name) or "").lower() in _TRUE
 
 
 def _number(name: str, kind: type) -> int | float | None:

@@ -150,10 +150,20 @@ def _parse(text: bytes) -> tuple[dict[str, TensorInfo], dict[str, str]]:
         raise ValueError("its header is not JSON") from error
     except UnicodeDecodeError as error:
         raise ValueError("its header is not UTF-8") from error
+    if b"\\ud" in text.lower():
+        _check_characters(data)
     metadata = data.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise ValueError("its metadata are not texts")
     return {name: _tensor(name, entry) for name, entry in data.items()}, metadata
+
+
+def _check_characters(data: object) -> None:
+    """Refuse half a pair of surrogates, which JSON can spell and no text may hold."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("its header holds half a character") from error
 
 
 def _tensor(name: str, entry: object) -> TensorInfo:

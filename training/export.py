@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medfm_core.cards import ModelCard
+from medfm_core.cards import ModelCard, load_card
 from medfm_core.io.atomic import atomic_text
 from medfm_core.settings import read_settings
 from medfm_core.strict import from_dict
@@ -106,6 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--about", type=Path, help="JSON with the words of the card")
     add("--folds", type=Path, nargs="*", default=[], help="figures of evaluate_segmenter on left-out cases")
     add("--baselines", type=Path, help="figures of segmenter_baselines")
+    add("--push", metavar="OWNER/NAME", help="also publish it on this repository of the Hugging Face Hub, yours")
+    add("--public", action="store_true", help="a repository that --push makes is for everybody (default: private)")
     add(
         "--figures",
         type=Path,
@@ -117,6 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     path = export(options.run, options.id, options.resources, _about(options), options.which)
     print(f"wrote {path}")
+    if options.push:
+        from training.publish import publish, tell
+
+        tell(publish(load_card(path), options.push, options.public))
     return 0
 
 

@@ -160,7 +160,7 @@ def test_room_for_what_comes_later(write):
         ("weights.0.file", "w.pt", r"must be a \.safetensors file"),
         ("weights.0.role", "wieghts", r"nearest: weights"),
         ("source.kind", "web", "source kind 'web' is not known"),
-        ("source.kind", "hub", "needs exactly repo, revision"),
+        ("source.kind", "hub", "needs exactly repo"),
         ("source.kind", "shipped", "see 'path'"),
         ("source", {"kind": "hub", "repo": "a/b", "revision": "main"}, "must be a full commit"),
         ("source", {"kind": "hub", "repo": "b", "revision": "0" * 40}, "must read owner/name"),

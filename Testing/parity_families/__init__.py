@@ -15,7 +15,11 @@ from torch import Tensor
 
 FEATURE_TOLERANCE = 2e-5
 LOSS_TOLERANCE = 1e-6
-FAMILIES = {"totalfm": "parity_families.totalfm:compare"}
+FAMILIES = {
+    "neuro_jepa": "parity_families.neuro_jepa:compare",
+    "spad": "parity_families.spad:compare",
+    "totalfm": "parity_families.totalfm:compare",
+}
 """Family, the word that its fixtures' names begin with, to `module:function`."""
 
 

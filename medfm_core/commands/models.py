@@ -1,44 +1,62 @@
-"""`medfm models`: which models there are, what they are worth, and whether their files are whole."""
+"""`medfm models`: which models there are, what they are worth, whether their files are whole, and fetching them."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medfm_core.commands import common
+from medfm_core.commands import common, models_hub
 from medfm_core.errors import WeightsError
+from medfm_core.settings import read_hub_settings
 
 if TYPE_CHECKING:
     from medfm_core.cards import ModelCard
 
 NAME = "models"
-HELP = "list, show or verify the models"
+HELP = "list, show, fetch, verify or remove the models"
 ABOUT = (
-    "Show the models that MedFM knows. A model's card says what it covers, how good it is and what it may be used for."
+    "Show the models that MedFM knows. A model's card says what it covers, how good it is and what it may be used for. "
+    "Models of the Hugging Face Hub are fetched once into a folder that all programs of the user share."
 )
 EPILOG = """examples:
   medfm models list
   medfm models show organ-segmenter-tiny.v2
-  medfm models verify                         check the size and sha256 of every weights file"""
+  medfm models verify                         check the size and sha256 of every weights file
+  medfm models licence ID                     what must be accepted before the first fetch?
+  medfm models pull ID --accept-licence       fetch its files from the hub
+  medfm models import ID FOLDER               take its files from a folder, a zip or a file: no network
+  medfm models remove ID                      delete its fetched files
+
+environment: MEDFM_CACHE where files go, MEDFM_OFFLINE=1 no connection, HF_TOKEN for gated models, HF_ENDPOINT a mirror,
+HTTPS_PROXY a proxy, SSL_CERT_FILE your certificate authorities"""
+ACTIONS = ("list", "show", "pull", "import", "verify", "remove", "licence")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("action", nargs="?", choices=("list", "show", "verify"), default="list", help="default: list")
-    parser.add_argument("model", nargs="?", metavar="ID", help="the model to show or verify (verify: default all)")
+    parser.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="default: list")
+    parser.add_argument("model", nargs="?", metavar="ID", help="the model; all of them for list and verify")
+    parser.add_argument("given", nargs="?", metavar="PATH", type=Path, help="import: folder, zip or file to take from")
+    parser.add_argument("--accept-licence", action="store_true", help="you have read and accept the model's licence")
     common.add_output(parser)
     parser.set_defaults(check=_check)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what is asked for."""
-    return {"list": _list, "show": _show, "verify": _verify}[args.action](args)
+    here = {"list": _list, "show": _show, "verify": _verify}
+    return (here.get(args.action) or models_hub.ACTIONS[args.action])(args)
 
 
 def _check(args: argparse.Namespace) -> None:
-    if args.action == "show" and not args.model:
-        raise argparse.ArgumentTypeError("the ID of the model to show is missing")
+    if args.action not in ("list", "verify") and not args.model:
+        raise argparse.ArgumentTypeError(f"the ID of the model to {args.action} is missing")
+    if (args.action == "import") != (args.given is not None):
+        raise argparse.ArgumentTypeError(
+            "the PATH to import from is missing" if args.given is None else f"cannot use {str(args.given)!r}"
+        )
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -47,7 +65,16 @@ def _list(args: argparse.Namespace) -> int:
     cards = list_cards()
     if args.json:
         for card in cards:
-            _event("model", id=card.id, task=card.task, title=card.title, licence=card.licence, default=card.default)
+            _event(
+                "model",
+                id=card.id,
+                task=card.task,
+                title=card.title,
+                licence=card.licence,
+                default=card.default,
+                place=_place(card),
+                bytes=_bytes(card),
+            )
         return 0
     from rich.console import Console
     from rich.table import Table
@@ -56,10 +83,31 @@ def _list(args: argparse.Namespace) -> int:
     for column in ("ID", "Task", "Where", "MB", "Licence"):
         table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
     for card in cards:
-        size = sum(file.bytes for file in card.weights) / 1e6
-        table.add_row(card.id, card.task.replace("_", " "), card.source.kind, f"{size:.1f}", card.licence)
+        table.add_row(card.id, card.task.replace("_", " "), _place(card), _megabytes(card), card.licence)
     Console(highlight=False, markup=False).print(table)
+    if not args.quiet and any(card.source.kind == "hub" for card in cards):
+        print(f"Fetched files lie in {read_hub_settings().cache}.")
     return 0
+
+
+def _place(card: ModelCard) -> str:
+    """Where its files are: shipped, in a file, on the hub, or fetched from it."""
+    if card.source.kind != "hub":
+        return card.source.kind
+    from medfm_core.hub.present import is_fetched
+
+    return "fetched" if is_fetched(card) else "hub"
+
+
+def _bytes(card: ModelCard) -> int | None:
+    """Size of all its files; None where the card does not state it."""
+    sizes = [file.bytes for file in card.weights]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def _megabytes(card: ModelCard) -> str:
+    size = _bytes(card)
+    return "?" if size is None else f"{size / 1e6:.1f}"
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -78,7 +126,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
-    size = sum(file.bytes for file in card.weights) / 1e6
     spacing = " x ".join(f"{s:g}" for s in card.input.spacing_mm or ()) or "as it is"
     facts = [
         ("model", card.id),
@@ -87,7 +134,11 @@ def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
         ("task", card.task.replace("_", " ")),
         ("use", card.intended_use),
         ("licence", card.licence),
-        ("weights", f"{size:.1f} MB, {card.source.kind}"),
+        ("weights", f"{_megabytes(card)} MB, {_place(card)}"),
+        ("from", card.source.repo or ""),
+        ("revision", card.source.revision or ("pinned at the first fetch" if card.source.kind == "hub" else "")),
+        ("access", card.source.access or ""),
+        ("terms", card.terms or ""),
         ("input", f"{' or '.join(card.input.modality)} at {spacing} mm"),
         ("covers", ", ".join(card.classes)),
         ("trained on", card.trained_on),
@@ -106,7 +157,7 @@ def _verify(args: argparse.Namespace) -> int:
     code = 0
     for card in cards:
         state, detail = "whole", ""
-        if card.source.kind == "hub" and not args.model:
+        if card.source.kind == "hub" and not args.model and not _is_here(card):
             state, detail = "not fetched", "its files are on the hub"
         else:
             try:
@@ -120,6 +171,14 @@ def _verify(args: argparse.Namespace) -> int:
         elif not args.quiet:
             print(f"{card.id}: {state}{f' ({detail})' if detail else ''}")
     return code
+
+
+def _is_here(card: ModelCard) -> bool:
+    """Whether anything of it was fetched."""
+    try:
+        return card.root().is_dir()
+    except WeightsError:
+        return False
 
 
 def _event(event: str, **fields: object) -> None:

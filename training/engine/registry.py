@@ -45,11 +45,19 @@ class Part:
 
 PARTS: dict[str, dict[str, Part]] = {
     "model": {
+        "neuro_jepa": Part("medfm_core.models.neuro_jepa:NeuroJepaConfig", sizes="medfm_core.models.neuro_jepa:sizes"),
         "organ_segmenter": Part("medfm_core.models.segmenter:SegmenterConfig"),
         "report_writer": Part("medfm_core.models.report_writer:ReportWriterConfig"),
+        "spad_tokenizer": Part(
+            "medfm_core.models.spad_tokenizer:SpadTokenizerConfig", sizes="medfm_core.models.spad_tokenizer:sizes"
+        ),
+        "spad_vit": Part("medfm_core.models.spad_vit:SpadVitConfig", sizes="medfm_core.models.spad_vit:sizes"),
         "totalfm": Part("medfm_core.models.totalfm:TotalFMConfig", sizes="medfm_core.models.totalfm:sizes"),
     },
     "objective": {
+        "neuro_jepa": Part(
+            "training.objectives.neuro_jepa:NeuroJepaObjectiveConfig", "training.objectives.neuro_jepa:NeuroJepa"
+        ),
         "organ_segmentation": Part(
             "training.objectives.organ_segmentation:OrganSegmentationConfig",
             "training.objectives.organ_segmentation:OrganSegmentation",
@@ -57,6 +65,11 @@ PARTS: dict[str, dict[str, Part]] = {
         "report_generation": Part(
             "training.objectives.report_generation:ReportGenerationConfig",
             "training.objectives.report_generation:ReportGeneration",
+        ),
+        "spad_mim": Part("training.objectives.spad_mim:SpadMimConfig", "training.objectives.spad_mim:SpadMim"),
+        "spad_tokenizer": Part(
+            "training.objectives.spad_tokenizer:SpadTokenizerObjectiveConfig",
+            "training.objectives.spad_tokenizer:SpadTokenizerObjective",
         ),
         "videomae": Part("training.objectives.videomae:VideoMAEConfig", "training.objectives.videomae:VideoMAE"),
         "contrastive": Part(

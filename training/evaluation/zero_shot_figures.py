@@ -10,7 +10,9 @@ from training.evaluation.bootstrap import BootstrapPlan, bootstrap
 from training.evaluation.ranking import area_under_roc
 from training.evaluation.zero_shot import Cases, ZeroShot
 
-SENSITIVE, SPECIFIC = 0.9, 0.9  # hardly any missed below the first threshold, few false alarms above the second
+SENSITIVE = 0.9  # share of the organs with a finding that do not fall below the first threshold
+SPECIFIC = 0.98  # share of those without it that stay below the second: a scan is asked a hundred such questions
+USABLE = 0.8  # AUROC from which on a finding is called at all
 
 
 def auroc(truth: np.ndarray, scores: np.ndarray) -> float:
@@ -56,8 +58,9 @@ def figures_of(found: ZeroShot, fewest: int = 3, resamples: int = 1000) -> dict[
 def calibrate(found: ZeroShot, fewest: int, on: str) -> dict[str, dict[str, Any]]:
     """Choose thresholds per finding.
 
-    A tenth of the organs with the finding scores below the first, a tenth of those without it above the second. Where
-    one threshold meets both, the two are the same; findings that are too rare are left out.
+    A tenth of the organs with the finding scores below the first, a fiftieth of those without above the second. Where
+    one threshold meets both, the two are the same. Findings that are too rare, or that the scores do not tell, are left
+    out: `medfm analyze` then says that it cannot assess them.
 
     Args:
         found: scores and truth of patients that are neither trained on nor tested on.
@@ -69,7 +72,7 @@ def calibrate(found: ZeroShot, fewest: int, on: str) -> dict[str, dict[str, Any]
     """
     entries = {}
     for name, cases in found.cases.items():
-        if not _is_counted(cases, fewest):
+        if not _is_counted(cases, fewest) or auroc(cases.truth, cases.scores) < USABLE:
             continue
         low = float(np.quantile(cases.scores[cases.truth], 1 - SENSITIVE))
         high = float(np.quantile(cases.scores[~cases.truth], SPECIFIC))

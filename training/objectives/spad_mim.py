@@ -37,7 +37,7 @@ class SpadMimConfig:
         architecture: of a tokenizer that is given as a file.
         mask_ratio: share of the tokens that is hidden, drawn one by one.
         mask_layer: block before which mask tokens enter; 0 for the base size, 18 for the large one.
-        eva02: safetensors file of EVA-02 from which the transformer starts; None starts from random weights.
+        eva_weights: safetensors file of EVA-02 from which the transformer starts; None starts from random weights.
 
     Source: SPAD spec, section 6.3.
     """
@@ -46,7 +46,7 @@ class SpadMimConfig:
     architecture: SpadTokenizerConfig = field(default_factory=lambda: SpadTokenizerConfig(up_reduction="sum"))
     mask_ratio: float = 0.55
     mask_layer: int = 0
-    eva02: str | None = None
+    eva_weights: str | None = None
 
     def __post_init__(self) -> None:
         check_ratio(self.mask_ratio)
@@ -79,8 +79,8 @@ class SpadMim(Objective):
                 "give both the same size",
             )
         self.model = SpadMaskedModel(model_config, tokenizer.tokens, config.mask_layer)
-        if config.eva02:
-            _start_from_eva02(self.model, config.eva02)
+        if config.eva_weights:
+            _start_from_eva02(self.model, config.eva_weights)
 
     def prepare_sample(self, sample: Sample, key: DrawKey) -> Sample:
         """Add `degree` where the spacing tells it, and `mask`, `(N,)` bool, True where hidden."""

@@ -29,6 +29,8 @@ class SpadTokenizerObjectiveConfig:
     Attributes:
         prior: weight of the loss that wants all tokens used.
         entropy: weight of the loss that wants each place to be one token.
+        entropy_rise: share of the run over which that weight rises to its value; 0 begins with it, as published. Asked
+            to be sharp before they mean anything, tokens of a small net come to name places instead of what is there.
         perceptual: `none`, `edges`, or `lpips` as published, whose weights the user brings.
         perceptual_weights: safetensors file of `lpips`.
         perceptual_weight: weight of the perceptual loss.
@@ -44,6 +46,7 @@ class SpadTokenizerObjectiveConfig:
 
     prior: float = 0.03
     entropy: float = 1.0
+    entropy_rise: float = 0.0
     perceptual: PerceptualName = "edges"
     perceptual_weights: str | None = None
     perceptual_weight: float = 1.0
@@ -57,6 +60,8 @@ class SpadTokenizerObjectiveConfig:
     def __post_init__(self) -> None:
         if min(self.prior, self.entropy, self.perceptual_weight, self.adversarial) < 0:
             raise ValueError("prior, entropy, perceptual_weight and adversarial must be at least 0")
+        if not 0 <= self.entropy_rise <= 1:
+            raise ValueError(f"entropy_rise {self.entropy_rise} must lie between 0 and 1")
         if self.slices < 1 or self.discriminator_lr <= 0:
             raise ValueError("slices must be at least 1 and discriminator_lr positive")
         if not self.discriminator_widths or any(w % self.discriminator_groups for w in self.discriminator_widths):
@@ -91,6 +96,7 @@ class SpadTokenizerObjective(Objective):
             self.gate = AdversarialGate(config.gate)
             for value in self.discriminator.parameters():
                 value.lr_scale = config.discriminator_lr
+        self._entropy = config.entropy  # weight in this step
         self._heard = False  # whether the gate is open in this step
         self._losses: list[Tensor] = []  # of the discriminator in this step, part by part
 
@@ -99,7 +105,9 @@ class SpadTokenizerObjective(Objective):
         return with_degree(sample)
 
     def before_step(self, step: int, steps: int) -> None:
-        """Look at the gate."""
+        """Look at the gate, and weigh the entropy."""
+        rise = self.config.entropy_rise * steps
+        self._entropy = self.config.entropy * (min(1.0, step / rise) if rise else 1.0)
         self._heard = self.gate is not None and self.gate.is_open
         self._losses = []
 
@@ -166,7 +174,7 @@ class SpadTokenizerObjective(Objective):
             "prior": prior_loss(tokens.probabilities),
             "entropy": entropy_loss(tokens.logits),
         }
-        loss = parts["reconstruction"] + config.prior * parts["prior"] + config.entropy * parts["entropy"]
+        loss = parts["reconstruction"] + config.prior * parts["prior"] + self._entropy * parts["entropy"]
         if self.perceptual is not None:
             parts["perceptual"] = self.perceptual(*draw_slices((drawn.volume, volume), config.slices))
             loss = loss + config.perceptual_weight * parts["perceptual"]

@@ -92,11 +92,15 @@ def test_rare_findings_are_listed_but_not_part_of_the_mean():
     assert figures["findings"]["renal_cyst"]["auroc"] > 0.9
 
 
-def test_thresholds_leave_a_tenth_on_their_far_side():
-    found = many(1.0, patients=400)
+def test_thresholds_leave_few_on_their_far_side():
+    found = many(2.0, patients=400)
     cases, entry = found.cases["renal_cyst"], calibrate(found, 3, "400 kidneys")["renal_cyst"]
     assert np.mean(cases.scores[cases.truth] < entry["absent_below"]) == pytest.approx(0.1, abs=0.01)
-    assert np.mean(cases.scores[~cases.truth] > entry["present_above"]) == pytest.approx(0.1, abs=0.01)
-    assert calibrate(found, 201, "400 kidneys") == {}
+    assert np.mean(cases.scores[~cases.truth] > entry["present_above"]) == pytest.approx(0.02, abs=0.01)
     apart = calibrate(many(20.0), 3, "40 kidneys")["renal_cyst"]
     assert apart["absent_below"] == apart["present_above"]
+
+
+def test_what_is_rare_or_not_told_gets_no_thresholds():
+    assert calibrate(many(2.0, patients=400), 201, "400 kidneys") == {}
+    assert calibrate(many(0.2, patients=400), 3, "400 kidneys") == {}

@@ -1,0 +1,86 @@
+"""The SPAD recipes: what they say, that they build, and a run from tokenizer to transformer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import spad_toys  # noqa: F401  (registers the part `slabs`)
+import torch
+
+import training
+from medfm_core.errors import InputError
+from medfm_core.models.spad_tokenizer import SpadTokenizer
+from training.engine.build import build_objective
+from training.engine.config import read_recipe, recipe_from_data
+from training.engine.loop import train
+from training.engine.runs import load_run
+
+RECIPES = Path(training.__file__).parent / "recipes" / "spad"
+MONITOR = {"terminal": "none", "tensorboard": False, "measure_peak": False, "count_flops": True, "health_every": 2,
+           "probe_every": 0}  # fmt: skip
+RUN = {"steps": 3, "batch_size": 4, "accumulate": 2, "workers": 0, "checkpoint_every": 3, "precision": "fp32",
+       "device": "cpu", "monitor_samples": 4, "ema": 0.9}  # fmt: skip
+TOKENIZER = {
+    "model": {"name": "spad_tokenizer", "widths": [8, 16], "first_stride": 2, "tokens": 16},
+    "objective": {"name": "spad_tokenizer", "discriminator_widths": [8], "discriminator_groups": 4},
+    "data": {"name": "slabs"},
+    "run": RUN | {"best": "reconstruction"},
+    "monitor": MONITOR,
+}
+VIT = {"name": "spad_vit", "patch": 4, "width": 16, "depth": 2, "heads": 2, "mlp_width": 16, "position_grid": [1, 2, 2]}
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr("training.engine.monitors.pictures.Pictures.draw", lambda self: None)
+
+
+def test_the_published_figures():
+    tokenizer = read_recipe([RECIPES / "tokenizer.yaml"])
+    assert (tokenizer.objective.prior, tokenizer.objective.entropy, tokenizer.objective.adversarial) == (0.03, 1, 3e-3)
+    assert tokenizer.optim.lr * tokenizer.objective.discriminator_lr == pytest.approx(1e-3)
+    for size, layer in (("base", 0), ("large", 18)):
+        recipe = read_recipe([RECIPES / f"mim-{size}.yaml"])
+        assert (recipe.objective.mask_ratio, recipe.objective.mask_layer, recipe.optim.lr) == (0.55, layer, 2e-5)
+        assert recipe.optim.lr * recipe.optim.final == pytest.approx(1e-6)
+        assert recipe.model.token_grid(recipe.data.crop, 1) == (5, 10, 10)
+
+
+def test_crops_fit_the_models():
+    for path in RECIPES.glob("*.yaml"):
+        recipe = read_recipe([path])
+        assert min(recipe.model.token_grid(recipe.data.crop, 1)) >= 4
+
+
+def test_the_tiny_tokenizer_is_built():
+    objective = build_objective(read_recipe([RECIPES / "tiny-tokenizer.yaml"]))
+    assert sum(value.numel() for value in objective.model.parameters()) < 2.5e6
+    assert objective.turns == ("generator", "discriminator")
+
+
+def test_from_tokenizer_to_transformer(tmp_path):
+    assert train(recipe_from_data(TOKENIZER), tmp_path / "tokenizer").step == 3
+    trained, _, _ = load_run(tmp_path / "tokenizer")
+    assert isinstance(trained.exported(), SpadTokenizer)
+    assert float(trained.gate.last) != pytest.approx(0.1)
+    mim = {
+        "model": VIT,
+        "objective": {"name": "spad_mim", "tokenizer": str(tmp_path / "tokenizer")},
+        "data": {"name": "slabs"},
+        "run": RUN | {"best": "divergence", "activation_checkpointing": True},
+        "monitor": MONITOR,
+    }
+    assert train(recipe_from_data(mim), tmp_path / "mim").step == 3
+    found, _, _ = load_run(tmp_path / "mim")
+    for name, value in trained.exported().state_dict().items():
+        assert torch.equal(found.tokenizer.state_dict()[name], value)
+
+
+def test_a_run_that_trained_no_tokenizer_is_refused(tmp_path):
+    with pytest.raises(InputError):
+        build_objective(
+            recipe_from_data(
+                {"model": VIT, "objective": {"name": "spad_mim", "tokenizer": str(tmp_path)}, "data": {"name": "slabs"}}
+            )
+        )

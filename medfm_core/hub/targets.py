@@ -1,0 +1,36 @@
+"""The tensors that a network has, by the name of its architecture: what a converted checkpoint must fill exactly.
+
+A network is registered by where a function lies that takes the card and the file's entry and returns name to shape; it
+is imported when a checkpoint is converted, and no sooner.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+from medfm_core.card_parts import WeightFile
+from medfm_core.cards import ModelCard
+from medfm_core.errors import WeightsError
+from medfm_core.strict import nearest
+
+Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
+# Architecture to "module:function".
+TARGETS: dict[str, str] = {}
+
+
+def expected_shapes(card: ModelCard, file: WeightFile) -> Mapping[str, tuple[int, ...]]:
+    """Name to shape of the tensors that a file of a card must have after conversion.
+
+    Args:
+        card: the card.
+        file: its entry.
+
+    Raises:
+        WeightsError: the architecture is not registered.
+    """
+    name = card.architecture.name
+    if name not in TARGETS:
+        raise WeightsError(f"checkpoints of the architecture {name!r} cannot be converted{nearest(name, TARGETS)}")
+    module, function = TARGETS[name].split(":")
+    return getattr(importlib.import_module(module), function)(card, file)
