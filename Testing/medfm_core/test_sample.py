@@ -24,12 +24,26 @@ def result(tmp_path_factory):
 
 def test_all_files_are_there_and_name_their_weights(result):
     manifest = json.loads((result / "analysis.json").read_text())
-    assert {p.name for p in result.iterdir()} == {
-        "report.html", "measurements.csv", "segmentation.nii.gz", "segmentation.json", "analysis.json",
+    assert {p.name for p in result.iterdir() if not p.name.startswith("saliency_")} == {
+        "report.html", "measurements.csv", "segmentation.nii.gz", "segmentation.json", "analysis.json", "findings.csv",
+        "embeddings.safetensors", "embeddings.json",
     }  # fmt: skip
     card = default_card("organ_segmentation")
     assert manifest["model"]["id"] == card.id
     assert manifest["model"]["weights"][0]["sha256"] == card.weights[0].sha256
+
+
+def test_findings_say_what_was_looked_at_and_what_could_not_be(result):
+    with (result / "findings.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_state = {state: [row for row in rows if row["state"] == state] for state in ("present", "not_assessable")}
+    calibrated = default_card("findings").findings
+    assert all(row["finding"] in calibrated for row in by_state["present"])
+    assert all(row["reason"] for row in by_state["not_assessable"])
+    maps = [path for path in result.iterdir() if path.name.startswith("saliency_")]
+    assert bool(maps) == bool(by_state["present"])
+    ct = nibabel.load(read_settings().resources / "sample" / "chest_ct_3mm.nii.gz")
+    assert all((nibabel.load(path).affine == ct.affine).all() and nibabel.load(path).shape == ct.shape for path in maps)
 
 
 def test_the_label_map_lies_exactly_on_the_ct(result):
