@@ -38,7 +38,7 @@ def test_findings_say_what_was_looked_at_and_what_could_not_be(result):
         rows = list(csv.DictReader(file))
     by_state = {state: [row for row in rows if row["state"] == state] for state in ("present", "not_assessable")}
     calibrated = default_card("findings").findings
-    assert all(row["finding"] in calibrated for row in by_state["present"])
+    assert all(row["name"] in calibrated for row in by_state["present"])
     assert all(row["reason"] for row in by_state["not_assessable"])
     maps = [path for path in result.iterdir() if path.name.startswith("saliency_")]
     assert bool(maps) == bool(by_state["present"])
