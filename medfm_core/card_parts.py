@@ -16,20 +16,24 @@ from medfm_core.card_sources import Conversion
 from medfm_core.strict import nearest
 
 MODALITIES = ("CT", "MR", "PT")
-SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo",)}
-ROLES = ("weights", "text", "prompts", "tokenizer", "config")
+SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo",), "package": ("package",)}
+ROLES = ("weights", "text", "text_encoder", "prompts", "tokenizer", "config")
 SPACING_RULES = ("exact", "at_least", "native")
-RESAMPLINGS = ("antialiased", "linear")
+RESAMPLINGS = ("antialiased", "linear", "first_to_last")
+CROPS = ("body", "none", "positive")
+STITCHES = ("probabilities", "logits")
 INTENSITIES = {
     "clip_scale": ("hu", "to"),
     "clip_zscore": ("hu", "mean", "std"),
     "windows": ("windows", "to"),
     "percentiles": ("percentiles", "to"),
     "zscore": (),
+    "zscore_minmax": ("to",),
     "none": (),
 }
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 REFINEMENTS = ("keep_body", "fill_lungs")
+WHOLE_SCAN = "whole_scan"
 ORIENTATIONS = tuple(
     "".join(codes) for order in itertools.permutations(("LR", "PA", "SI")) for codes in itertools.product(*order)
 )
@@ -97,7 +101,8 @@ class Source:
     """Where the files come from.
 
     Attributes:
-        kind: "shipped" (Resources/weights), "file" (a folder) or "hub" (the Hugging Face Hub).
+        kind: "shipped" (Resources/weights), "file" (a folder), "hub" (the Hugging Face Hub) or "package" (a program of
+            its own, which keeps its own weights).
         path: folder of a "file" source; a relative one starts at the card.
         repo: "owner/name" on the hub.
         revision: full commit, 40 hexadecimal digits; a branch could change under us. None for a repository that is
@@ -105,6 +110,7 @@ class Source:
         gated: whether the owner must grant access first.
         access: how to get that access, one sentence.
         mirrors: other base addresses that hold the same files (https).
+        package: name of the program's package.
     """
 
     kind: str
@@ -114,10 +120,11 @@ class Source:
     gated: bool = False
     access: str | None = None
     mirrors: tuple[str, ...] = ()
+    package: str | None = None
 
     def __post_init__(self) -> None:
         choose("source kind", self.kind, SOURCES)
-        for name in ("path", "repo"):
+        for name in ("path", "repo", "package"):
             if (name in SOURCES[self.kind]) != (getattr(self, name) is not None):
                 raise ValueError(f"a source of kind {self.kind!r} needs {_list(SOURCES[self.kind])}; see {name!r}")
         if self.revision is not None and self.kind != "hub":
@@ -153,6 +160,7 @@ class Intensity:
     | windows | one channel per window, each scaled to `to` |
     | percentiles | clip to two percentiles of the volume, scale to `to` |
     | zscore | subtract the volume's mean, divide by its standard deviation, over its foreground |
+    | zscore_minmax | zscore over the voxels that are not 0, which stay 0; then scale least and largest to `to` |
     | none | as it is |
     """
 
@@ -194,8 +202,13 @@ class OrganCrop:
         longest: voxels of the grid.
         section_mm: units that are cut into sections along the body's axis, none longer than this.
         mask: whether a last channel marks the organ.
+        extremes: whether every window is also shown at the brightest and at the darkest HU of each voxel's share of
+            the crop, which a smaller picture no longer shows.
+        densities: shares of the organ's voxels, e.g. 0.5 for its median HU: the HU below which so many lie are told
+            beside the organ's size, through every window.
+        whole: whether the model looks at the scan as one unit, `WHOLE_SCAN`, and nothing is cut out.
 
-    Source: TotalFM spec, section 1.5, whose values are the defaults.
+    Source: TotalFM spec, section 1.5, whose values are the defaults; sections, mask, extremes and densities are ours.
     """
 
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -203,8 +216,15 @@ class OrganCrop:
     longest: int = 448
     section_mm: Mapping[str, float] = field(default_factory=dict)
     mask: bool = False
+    extremes: bool = False
+    densities: tuple[float, ...] = ()
+    whole: bool = False
 
     def __post_init__(self) -> None:
+        if self.whole and (self.units or self.section_mm or self.mask or self.extremes or self.densities):
+            raise ValueError("a model of the whole scan has no units, sections, mask, extremes or densities")
+        if any(not 0 <= share <= 1 for share in self.densities):
+            raise ValueError(f"densities {list(self.densities)} must lie from 0 to 1")
         if not 0 < self.shortest <= self.longest:
             raise ValueError(f"shortest {self.shortest} must be positive and at most longest {self.longest}")
         for name, members in self.units.items():
@@ -229,7 +249,10 @@ class InputSpec:
         sequences: MR sequences it takes, e.g. "T1w"; empty for any.
         regions: body regions it was made for, e.g. "chest"; empty for any.
         resampling: "antialiased" averages where it shrinks, around the same centre; "linear" picks between the nearest
-            voxels, from the same first voxel.
+            voxels, from the same first voxel; "first_to_last" too, and lays the last voxel as near the last one as
+            the spacing allows, as MONAI's Spacing does.
+        crop: what a segmenter leaves away before it looks: "body" all around the body, "positive" all around what is
+            above 0 HU, on its own grid and with 10 voxels to spare, "none" nothing.
         organs: how organs are cut out, for models that take one at a time.
     """
 
@@ -242,6 +265,7 @@ class InputSpec:
     sequences: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     resampling: str = "antialiased"
+    crop: str = "body"
     organs: OrganCrop | None = None
 
     def __post_init__(self) -> None:
@@ -253,6 +277,7 @@ class InputSpec:
             choose("orientation", self.orientation, ORIENTATIONS)
         choose("spacing_rule", self.spacing_rule, SPACING_RULES)
         choose("resampling", self.resampling, RESAMPLINGS)
+        choose("crop", self.crop, CROPS)
         if self.organs is not None and self.size is None:
             raise ValueError("size must say to which size organs are brought")
         if (self.spacing_mm is None) != (self.spacing_rule == "native"):
@@ -274,6 +299,8 @@ class InferenceSettings:
         precision: "auto" lets a probe on the machine decide.
         zooms: each tile is also seen enlarged by these factors and the answers are averaged.
         refine: rules of `medfm_core.refinement` applied to the labels, in this order.
+        stitch: what is averaged where tiles overlap: "probabilities", which then compete at the scan's resolution, or
+            "logits", which compete on the model's grid, in tiles laid as MONAI's sliding window lays them.
     """
 
     tile: tuple[int, int, int] | None = None
@@ -282,6 +309,7 @@ class InferenceSettings:
     precision: str = "auto"
     zooms: tuple[float, ...] = (1.0,)
     refine: tuple[str, ...] = ()
+    stitch: str = "probabilities"
 
     def __post_init__(self) -> None:
         if not self.zooms or min(self.zooms) <= 0:
@@ -291,6 +319,9 @@ class InferenceSettings:
         if (self.tile and min(self.tile) <= 0) or self.batch <= 0:
             raise ValueError("tile and batch must be positive")
         choose("precision", self.precision, PRECISIONS)
+        choose("stitch", self.stitch, STITCHES)
+        if self.stitch == "logits" and (self.tile is None or self.zooms != (1.0,)):
+            raise ValueError("stitch 'logits' needs a tile and no zooms")
         for rule in self.refine:
             choose("refine", rule, REFINEMENTS)
 

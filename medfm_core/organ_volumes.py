@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medfm_core.brightest import brightest
 from medfm_core.card_parts import InputSpec, OrganCrop
 from medfm_core.errors import InputError
 from medfm_core.geometry import Grid
@@ -36,7 +37,7 @@ class OrganVolume:
     Attributes:
         box: which organ, and where it lies on the model's grid.
         voxels: `(C, D, H, W)` float32.
-        size: log of the organ's extent along D, H, W over 100 mm, and of its volume over 100 mL, `(4,)` float32.
+        size: what `organ_size` says of it, `(4 + Q,)` float32.
         grid: where the voxels lie in the patient; its axes run in the order W, H, D.
     """
 
@@ -110,8 +111,7 @@ def cut_organ(image: Volume, labels: Volume, box: OrganBox, spec: InputSpec) -> 
     hu = np.ascontiguousarray(image.voxels[place].transpose(2, 1, 0), dtype=np.float32)
     mask = np.isin(labels.voxels[place].transpose(2, 1, 0), label_ids(box.members))
     voxels = organ_tensor(torch.from_numpy(hu), torch.from_numpy(mask), spec)
-    grid = box_grid(image, box, spec.size)
-    return OrganVolume(box, voxels, size_of(mask, image.spacing[::-1]), grid)
+    return OrganVolume(box, voxels, organ_size(hu, mask, image.spacing[::-1], spec), box_grid(image, box, spec.size))
 
 
 def organ_tensor(hu: torch.Tensor, mask: torch.Tensor, spec: InputSpec) -> torch.Tensor:
@@ -123,16 +123,79 @@ def organ_tensor(hu: torch.Tensor, mask: torch.Tensor, spec: InputSpec) -> torch
         spec: the card's `input` entry.
 
     Returns:
-        `(C, *spec.size)` float32; the mask is the last channel where the card wants one.
+        `(C, *spec.size)` float32: the windows; where the card wants extremes, the windows of the brightest and then of
+        the darkest HU in each voxel's share of the crop; where it wants the mask, that as the last channel.
 
-    Source: TotalFM spec, section 1.5, steps 4 and 5; the mask is ours.
+    Source: TotalFM spec, section 1.5, steps 4 and 5; the mask and the extremes are ours.
     """
     import torch
 
     channels = to_channels(hu, spec.intensity)
     if spec.organs.mask:
         channels = torch.cat([channels, mask.to(channels.dtype)[None]])
-    return torch.nn.functional.interpolate(channels[None], size=spec.size, mode="trilinear", align_corners=False)[0]
+    shrunken = torch.nn.functional.interpolate(channels[None], size=spec.size, mode="trilinear", align_corners=False)[0]
+    if not spec.organs.extremes:
+        return shrunken
+    windows = len(channels) - spec.organs.mask
+    return torch.cat([shrunken[:windows], *_extremes(hu, spec), shrunken[windows:]])
+
+
+def channels_of(spec: InputSpec) -> int:
+    """How many channels an organ's tensor has."""
+    windows = len(spec.intensity.windows or ("one",))
+    return windows * (3 if spec.organs.extremes else 1) + spec.organs.mask
+
+
+def _extremes(hu: torch.Tensor, spec: InputSpec) -> list[torch.Tensor]:
+    """The windows of the brightest and of the darkest HU, two times `(windows, *spec.size)`."""
+    values = brightest(hu, spec.size), -brightest(-hu, spec.size)
+    return [to_channels(one, spec.intensity) for one in values]
+
+
+def organ_size(hu: np.ndarray, mask: np.ndarray, spacing_mm: Iterable[float], spec: InputSpec) -> torch.Tensor:
+    """Say how big an organ is and, where the card wants it, how dense.
+
+    Args:
+        hu: the crop, `(D, H, W)` float32.
+        mask: the organ, `(D, H, W)` bool.
+        spacing_mm: of its axes.
+        spec: the card's `input` entry.
+
+    Returns:
+        `(4 + Q,)` float32: `size_of`, then `densities_of`; `Q` is `size_features(spec) - 4`.
+    """
+    import torch
+
+    return torch.cat([size_of(mask, spacing_mm), densities_of(hu, mask, spec)])
+
+
+def size_features(spec: InputSpec) -> int:
+    """How many numbers `organ_size` gives."""
+    return SIZE_FEATURES + len(spec.intensity.windows or ("one",)) * len(spec.organs.densities)
+
+
+def densities_of(hu: np.ndarray, mask: np.ndarray, spec: InputSpec) -> torch.Tensor:
+    """Quantiles of an organ's HU, each through every window.
+
+    A stone or a rim of calcium is a handful of voxels of an organ, and emphysema a shift of its darkest ones: in a
+    small picture both are gone, in the quantiles they are plain to see.
+
+    Args:
+        hu: the crop, `(D, H, W)` float32.
+        mask: the organ, `(D, H, W)` bool.
+        spec: the card's `input` entry.
+
+    Returns:
+        `(Q,)` float32, windows one after the other, from -1 to 1 where the windows run from 0 to 1; of the whole crop
+        where the mask is empty.
+    """
+    import torch
+
+    if not spec.organs.densities:
+        return torch.zeros(0)
+    inside = hu[mask] if mask.any() else hu.ravel()
+    values = np.quantile(inside, spec.organs.densities).astype(np.float32)
+    return 2 * to_channels(torch.from_numpy(values)[None, None], spec.intensity).flatten() - 1
 
 
 def size_of(mask: np.ndarray, spacing_mm: Iterable[float]) -> torch.Tensor:

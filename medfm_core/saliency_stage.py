@@ -56,13 +56,13 @@ def explain(analysis: Analysis, work: Work) -> Analysis:
     explained in every organ in which they were scored, present or not.
     """
     chosen = choose(analysis.findings, analysis.options.saliency)
-    if not chosen:
+    if not chosen or analysis.findings_card.input.organs.whole:
         return analysis
     model = analysis.findings_model()
     image = to_organ_grid(clamp_air(analysis.image), model.card.input)
     labels = resample_to(analysis.segmentation.labels, image.grid)
     maps = []
-    with work.progress.stage("Explain the findings", len(chosen)) as stage:
+    with work.progress.stage("saliency maps", len(chosen)) as stage:
         for finding in chosen:
             organ = cut_organ(image, labels, _box(finding, analysis, labels), model.card.input)
             maps.append(_explain(finding, organ, model, analysis.image, work.folder))

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from medfm_core.card_parts import InputSpec, Intensity, OrganCrop, Window
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
-from medfm_core.organ_volumes import organ_tensor, organ_volumes, size_of, to_organ_grid
+from medfm_core.organ_volumes import (
+    channels_of,
+    densities_of,
+    organ_size,
+    organ_tensor,
+    organ_volumes,
+    size_features,
+    size_of,
+    to_organ_grid,
+)
 from medfm_core.volume import Kind, Volume, resample_to
 
 WINDOWS = Intensity("windows", to=(0, 1), windows=(Window(-600, 1500), Window(40, 400), Window(300, 1500)))
@@ -76,6 +85,45 @@ def test_the_outline_is_the_last_channel_where_the_card_wants_it():
     found = next(organ_volumes(volume, volume.with_voxels(labels, Kind.LABEL), spec))
     assert found.voxels.shape == (4, 5, 12, 12)
     assert found.voxels[3].sum() == pytest.approx(10 * 10 * 5)
+
+
+def test_extremes_keep_a_stone_that_the_mean_loses():
+    hu = torch.full((40, 80, 80), 30.0)
+    hu[21, 41, 41], hu[11, 13, 15] = 900.0, -900.0
+    spec = published(size=(10, 20, 20), organs=OrganCrop(extremes=True, mask=True))
+    found = organ_tensor(hu, torch.ones(40, 80, 80, dtype=torch.bool), spec)
+    plain = organ_tensor(hu, torch.ones(40, 80, 80, dtype=torch.bool), published(size=(10, 20, 20)))
+    assert found.shape[0] == channels_of(spec) == 10
+    torch.testing.assert_close(found[:3], plain)
+    wide = 2  # the window from -450 to 1050 HU
+    assert found[3 + wide].max() == pytest.approx(1350 / 1500)
+    assert found[6 + wide].min() == 0
+    assert (found[3 + wide] == found[3 + wide].max()).nonzero().tolist() == [[5, 10, 10]]
+    assert found[9].min() == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.floats(-200, 200))
+def test_densities_are_quantiles_of_the_organ_alone(seed, level):
+    rng = np.random.default_rng(seed)
+    hu, mask = rng.normal(level, 30, (6, 7, 8)).astype(np.float32), rng.random((6, 7, 8)) < 0.5
+    mask[0, 0, 0] = True
+    hu[~mask] = 3000.0
+    spec = published(organs=OrganCrop(densities=(0.0, 0.5, 1.0)))
+    found = densities_of(hu, mask, spec).reshape(3, 3)
+    inside = np.array([hu[mask].min(), np.median(hu[mask]), hu[mask].max()])
+    expected = [np.clip((inside - low) / (high - low), 0, 1) for low, high in ((-1350, 150), (-160, 240), (-450, 1050))]
+    np.testing.assert_allclose(found.numpy(), 2 * np.array(expected) - 1, atol=1e-4)
+    both = organ_size(hu, mask, (1, 1, 1), spec)
+    assert len(both) == size_features(spec) == 13
+    torch.testing.assert_close(both[:4], size_of(mask, (1, 1, 1)))
+
+
+def test_densities_of_nothing_are_those_of_the_crop():
+    spec = published(organs=OrganCrop(densities=(0.5,)))
+    hu = np.full((3, 3, 3), 40.0, np.float32)
+    assert densities_of(hu, np.zeros((3, 3, 3), bool), spec)[1] == 0.0
+    assert densities_of(hu, np.zeros((3, 3, 3), bool), published()).shape == (0,)
 
 
 @settings(deadline=None, max_examples=25)

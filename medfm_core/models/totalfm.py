@@ -32,6 +32,7 @@ class TotalFMConfig(VolumeTransformerConfig):
         embedding_width: channels of the embedding.
         organ_size: tell the encoder how big the organ is, which a crop brought to a fixed size no longer shows; ours,
             the release has nothing of the kind.
+        densities: how many numbers on the organ's HU come with its size; ours as well.
         peak: add the strongest response of each channel to what attention pools, for findings that fill one token of
             hundreds; ours as well.
     """
@@ -39,21 +40,38 @@ class TotalFMConfig(VolumeTransformerConfig):
     head_width: int = 768
     embedding_width: int = 768
     organ_size: bool = False
+    densities: int = 0
     peak: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if min(self.head_width, self.embedding_width) < 1:
             raise ValueError("head_width and embedding_width must be at least 1")
+        if self.densities < 0 or (self.densities and not self.organ_size):
+            raise ValueError("densities must be at least 0 and come with organ_size")
+
+    @property
+    def size_features(self) -> int:
+        """Numbers that go in beside the volume."""
+        return SIZE_FEATURES + self.densities if self.organ_size else 0
 
 
 class SizeEmbedding(nn.Module):
-    """What is added to a pooled organ for its size, `(B, 4)` to `(B, width)`; nothing at the start of training."""
+    """What is added to a pooled organ for its size and densities; nothing at the start of training.
 
-    def __init__(self, width: int) -> None:
+    Args:
+        features: numbers on the organ.
+        hidden: channels in between.
+        width: channels of the organ.
+
+    Shapes:
+        `(B, features)` to `(B, width)`.
+    """
+
+    def __init__(self, features: int, hidden: int, width: int) -> None:
         super().__init__()
-        self.widen = nn.Linear(SIZE_FEATURES, width)
-        self.narrow = nn.Linear(width, width)
+        self.widen = nn.Linear(features, hidden)
+        self.narrow = nn.Linear(hidden, width)
         initialise_linear(self)
         nn.init.zeros_(self.narrow.weight)
 
@@ -87,14 +105,14 @@ class ImageEncoder(nn.Module):
         for part in (self.pool, self.peak, self.head, self.projection):
             if part is not None:
                 initialise_linear(part)
-        self.size = SizeEmbedding(config.width) if config.organ_size else None
+        self.size = _size_embedding(config) if config.organ_size else None
 
     def pooled(self, tokens: Tensor, size: Tensor | None = None) -> Tensor:
         """Embed tokens of the backbone.
 
         Args:
             tokens: `(B, N, width)`.
-            size: how big the organs are, `(B, 4)`, where the architecture has `organ_size`.
+            size: how big the organs are and how dense, `(B, 4 + densities)`, where the architecture has `organ_size`.
 
         Returns:
             `(B, embedding_width)` float32 of length 1.
@@ -115,12 +133,17 @@ class ImageEncoder(nn.Module):
         return functional.normalize(self.projection(self.head(vector)).float(), dim=-1, eps=1e-6)
 
     def forward(self, volume: Tensor, size: Tensor | None = None) -> Tensor:
-        """Embed volumes; `size` `(B, 4)` where the architecture has `organ_size`."""
+        """Embed volumes; `size` `(B, 4 + densities)` where the architecture has `organ_size`."""
         return self.pooled(self.backbone(volume), size)
 
     def set_activation_checkpointing(self, on: bool) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""
         self.backbone.set_activation_checkpointing(on)
+
+
+def _size_embedding(config: TotalFMConfig) -> SizeEmbedding:
+    """As wide inside as the tokens' MLPs where there are densities: many thresholds of many organs."""
+    return SizeEmbedding(config.size_features, config.mlp_width if config.densities else config.width, config.width)
 
 
 def sizes() -> dict[str, dict[str, Any]]:

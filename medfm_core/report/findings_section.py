@@ -46,6 +46,8 @@ class FindingsSection:
         not_assessable: by reason.
         validation: one row per assessed finding, (label, calibration or None).
         measured_on: the data that thresholds and AUROC come from.
+        told_size: whether the network is told of the organ's size beside the picture, which no map shows.
+        limits: what the card says that the model cannot do, the most important first; empty without a card.
         not_whole: organs that the scan does not show whole, by what is the matter.
         figures: (row, figure) of what is present, the highest above its threshold first.
         left_out: how many maps of present findings are not drawn.
@@ -66,6 +68,8 @@ class FindingsSection:
     not_assessable: tuple[ReasonRows, ...]
     validation: tuple[tuple[str, Any], ...]
     measured_on: tuple[str, ...]
+    told_size: bool
+    limits: tuple[str, ...]
     not_whole: list[tuple[str, list[str]]]
     figures: tuple[tuple[FindingRow, SaliencyFigure], ...]
     left_out: int
@@ -99,7 +103,7 @@ def findings_section(analysis: Analysis) -> FindingsSection | None:
     model = _NO_CARD if card is None else card.id
     return FindingsSection(
         model=model,
-        megabytes=None if card is None else sum(f.bytes for f in card.weights if f.role == "weights") / 1e6,
+        megabytes=None if card is None else sum(f.bytes or 0 for f in card.weights if f.role == "weights") / 1e6,
         counts=_counts(rows),
         kinds=len({row.finding.name for row in rows}),
         assessed=len({row.finding.name for row in scored}),
@@ -110,9 +114,9 @@ def findings_section(analysis: Analysis) -> FindingsSection | None:
         absent=by_system(absent, absent, vocabulary),
         not_assessable=by_reason(rows),
         validation=_validation(scored, calibration),
-        measured_on=tuple(
-            dict.fromkeys(calibration[r.finding.name].on for r in scored if r.finding.name in calibration)
-        ),
+        measured_on=_measured_on(scored, calibration),
+        told_size=card is not None and bool(card.architecture.options.get("organ_size")),
+        limits=() if card is None else tuple(card.limits),
         not_whole=not_whole({row.place for row in rows}, measured, vocabulary),
         figures=figures,
         left_out=left_out,

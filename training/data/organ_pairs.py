@@ -14,7 +14,7 @@ from torch import Tensor
 from medfm_core.anatomy import load_findings
 from medfm_core.errors import InputError
 from medfm_core.organ_boxes import OrganBox, label_ids
-from medfm_core.organ_volumes import organ_tensor, size_of
+from medfm_core.organ_volumes import organ_size, organ_tensor
 from medfm_core.strict import to_dict
 from training.data.organ_augmentation import NO_AUGMENTATION
 from training.data.organ_pairs_config import OrganPairsConfig
@@ -115,7 +115,7 @@ class OrganPairs:
         """Draw one organ; a pure function of the two.
 
         Returns:
-            `image` `(C, D, H, W)` and `size` `(4,)` as `medfm_core.organ_volumes` makes them; `unit` its number;
+            `image` `(C, D, H, W)` and `size` `(4 + Q,)` as `medfm_core.organ_volumes` makes them; `unit` its number;
             `truth` `(F,)` int8 (1 there, -1 not, 0 unknown) and `relevant` `(F,)` bool. With `config.places` also
             `places` `(F, 2, 3)` float32: the box of each finding that is there, lowest and highest along D, H, W as
             shares of the crop; NaN for one that is everywhere, or of which no place is known. With sentences
@@ -188,10 +188,10 @@ class OrganPairs:
         volume, box, change = self.studies[one.study].volume, one.box, self.config.augment or NO_AUGMENTATION
         first, size = self._crop(one, rng)
         mask = np.isin(volume.labels_crop(first, size), label_ids(box.members))
-        features = size_of(mask, volume.spacing)
         hu, mask = change.hu(volume.crop(first, size), rng), change.mask(mask, rng)
         if self.config.whole_volume:
             mask = np.ones_like(mask)
+        features = organ_size(hu, mask, volume.spacing, self._spec)
         image = organ_tensor(torch.from_numpy(np.ascontiguousarray(hu)), torch.from_numpy(mask), self._spec)
         return {"image": image, "size": features}
 

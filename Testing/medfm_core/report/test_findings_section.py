@@ -70,6 +70,8 @@ CARD = SimpleNamespace(
     id="findings-made-up.v1",
     findings={"nodule": Known(), "steatosis": Known(auroc=0.61), "mass": Known(on="other cases")},
     weights=(SimpleNamespace(role="weights", bytes=7_400_000), SimpleNamespace(role="text", bytes=10**9)),
+    architecture=SimpleNamespace(options={"organ_size": True}),
+    limits=("It has seen no patient", "Voxels of 3 mm hide small things"),
 )
 
 
@@ -175,6 +177,9 @@ def test_the_page_says_what_scores_are_and_where_they_were_measured(analysis):
     assert "weak 0.61" in shown
     assert "Not covered by the organ model: Brain." in shown
     assert "Not found by the organ model: Gallbladder." in shown
+    assert "It has seen no patient." in shown
+    assert "Voxels of 3 mm" in Page(text).plain
+    assert "Voxels of 3 mm" not in shown
 
 
 def test_without_a_card_nothing_is_said_of_its_quality(analysis):
@@ -213,7 +218,9 @@ def test_tables_are_tables_and_pictures_have_words(analysis):
 
 def test_foreign_text_is_escaped(analysis):
     odd = replace(FINDINGS[1], label=NASTY, reason=NASTY, organ='x"><script>')
-    card = SimpleNamespace(id=NASTY, findings={"steatosis": Known(on=NASTY)}, weights=CARD.weights)
+    card = SimpleNamespace(
+        **{**vars(CARD), "id": NASTY, "findings": {"steatosis": Known(on=NASTY)}, "limits": (NASTY,)}
+    )
     map_ = SaliencyResult(odd.name, odd.organ, heat_of(analysis, "liver"), NASTY)
     odd_seen = replace(odd, state=PRESENT)
     text = render_html(replace(analysis, findings=(odd_seen,), findings_card=card, saliency=(map_,)), MACHINE)
@@ -280,6 +287,7 @@ def test_maps_of_present_findings_are_drawn_and_counted(analysis):
     shown = Page(render_html(replace(analysis, findings=found, saliency=maps), MACHINE)).plain
     assert "2 more maps are not drawn here" in shown
     assert "does not show that the finding is really there" in shown
+    assert "what they add to a score is on no map" in shown
 
 
 def test_a_map_looks_the_same_on_its_own_grid_and_on_that_of_the_scan(analysis):
