@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from medfm_core.models.totalfm import ImageEncoder
@@ -67,6 +66,8 @@ def randomisation_check(
 
 def rank_correlation(first: Tensor, second: Tensor) -> float:
     """Spearman's correlation of two maps of one shape, 0 if one of them is the same everywhere."""
+    from scipy.stats import rankdata  # slow to import, and no analysis needs it
+
     ranks = [rankdata(one.detach().cpu().numpy(), axis=None) for one in (first, second)]
     if any(one.max() == one.min() for one in ranks):
         return 0.0

@@ -28,6 +28,7 @@ from training.data.organ_studies import (
 )
 from training.data.organ_truth import ABSENT, PRESENT, finding_boxes, structures_of, unit_truth
 from training.data.sentence_bank import SentenceBank
+from training.data.whole_scans import WholeScans
 from training.engine.draw import DrawKey
 
 __all__ = ["OrganItem", "OrganPairs", "OrganPairsConfig"]
@@ -74,6 +75,8 @@ class OrganPairs:
     def __init__(self, config: OrganPairsConfig) -> None:
         self.config, self._spec = config, read_spec(config.card, config.input_file)
         self.studies = find_studies(config.manifests, config.statements, config.store, self._spec, config.split)
+        volumes = [study.volume for study in self.studies]
+        self._whole = WholeScans(volumes, self._spec) if config.whole_volume else None
         self.units = tuple(self._spec.organs.units)
         self.structures = unit_structures(self._spec)
         self.findings = config.findings or _findings_told(self.studies)
@@ -186,11 +189,11 @@ class OrganPairs:
         """The `image` and `size` of a sample, without what is said of it."""
         one, rng = self.items[item], key.rng("augment")
         volume, box, change = self.studies[one.study].volume, one.box, self.config.augment or NO_AUGMENTATION
+        if self._whole is not None:
+            return self._whole.picture(one.study, change, rng)
         first, size = self._crop(one, rng)
         mask = np.isin(volume.labels_crop(first, size), label_ids(box.members))
         hu, mask = change.hu(volume.crop(first, size), rng), change.mask(mask, rng)
-        if self.config.whole_volume:
-            mask = np.ones_like(mask)
         features = organ_size(hu, mask, volume.spacing, self._spec)
         image = organ_tensor(torch.from_numpy(np.ascontiguousarray(hu)), torch.from_numpy(mask), self._spec)
         return {"image": image, "size": features}

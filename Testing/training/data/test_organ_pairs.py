@@ -99,6 +99,18 @@ def test_the_whole_volume_shows_the_same_picture_for_every_organ(cohort):
     first = [number for number, item in enumerate(source.items) if item.study == 0]
     pictures = [source.picture(item, DrawKey(0, 0))["image"] for item in first]
     assert all(torch.equal(picture, pictures[0]) for picture in pictures)
+    organ = OrganPairs(OrganPairsConfig(**cohort.data, augment=None)).picture(0, DrawKey(0, 0))
+    whole = source.picture(0, DrawKey(0, 0))
+    assert {name: value.shape for name, value in whole.items()} == {name: value.shape for name, value in organ.items()}
+
+
+def test_a_whole_volume_keeps_its_extremes_and_its_extent(cohort):
+    source = OrganPairs(OrganPairsConfig(**cohort.data, whole_volume=True, augment=None))
+    volume, picture = source.studies[0].volume, source.picture(0, DrawKey(0, 0))
+    extent = [n * step / 100 for n, step in zip(volume.shape, volume.spacing, strict=True)]
+    torch.testing.assert_close(picture["size"][:3].exp(), torch.tensor(extent, dtype=torch.float32))
+    assert picture["image"].min() >= 0
+    assert picture["image"][-1].min() == 1
 
 
 def test_long_units_are_items_of_their_own(source):
