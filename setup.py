@@ -1,4 +1,4 @@
-"""Packages found in the tree, and Resources carried inside the wheel as medfm_core/Resources."""
+"""Packages found in the tree, the Slicer module's library beside them, and Resources as medfm_core/Resources."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ data = [
 ]
 
 setup(
-    packages=[*find_packages(include=["medfm_core*", "training*"]), *data],
-    package_dir={"medfm_core.Resources": "Resources"},
+    packages=[*find_packages(include=["medfm_core*", "training*"]), "MedFMLib", *data],
+    package_dir={"medfm_core.Resources": "Resources", "MedFMLib": "MedFMExtension/MedFM/MedFMLib"},
     package_data={"medfm_core.report": ["*.j2", "*.css"], **{name: ["*.*"] for name in data}},
 )

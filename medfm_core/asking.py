@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medfm_core import organ_absence
 from medfm_core.anatomy import load_findings, load_vocabulary
@@ -22,6 +23,7 @@ from medfm_core.measurements import State
 from medfm_core.organ_boxes import units_of
 from medfm_core.organ_finding import OrganFinding
 from medfm_core.organ_units import PART_OUTSIDE, OrganUnit
+from medfm_core.strict import to_dict
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,24 @@ def answer(question: Question, facts: StudyFacts, text: FreeText) -> Answer:
     catalogue, likeness = _catalogue(question, place, facts, text)
     cut = tuple(unit.name for unit in seen if unit.state is State.CUT)
     return Answer(question, text.sentences.card.id, found, positive, negative, cut, catalogue, likeness)
+
+
+def as_data(found: Answer) -> dict[str, Any]:
+    """An answer as JSON data, for programs."""
+    return {
+        "organ": found.question.organ,
+        "phrase": found.question.phrase,
+        "model": found.model,
+        "calibrated": False,
+        **to_dict(found.found.wording),
+        "unit": found.found.unit,
+        "section": found.found.section,
+        "cut": list(found.cut),
+        "positive": list(found.positive),
+        "negative": list(found.negative),
+        "likeness": found.likeness,
+        "catalogue": [to_dict(finding) for finding in found.catalogue],
+    }
 
 
 def facts_of_result(folder: str | Path) -> tuple[StudyFacts, Sentences]:

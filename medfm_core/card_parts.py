@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from medfm_core.card_sources import Conversion
 from medfm_core.strict import nearest
 
-MODALITIES = ("CT", "MR", "PT")
+MODALITIES = ("CT", "MR", "PT", "CR", "DX", "US", "OT")
 SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo",), "package": ("package",)}
 ROLES = ("weights", "text", "text_encoder", "prompts", "tokenizer", "config")
 SPACING_RULES = ("exact", "at_least", "native")
@@ -254,6 +254,7 @@ class InputSpec:
         crop: what a segmenter leaves away before it looks: "body" all around the body, "positive" all around what is
             above 0 HU, on its own grid and with 10 voxels to spare, "none" nothing.
         organs: how organs are cut out, for models that take one at a time.
+        by_modality: rule for voxel values of some modalities, instead of `intensity`; all make as many channels.
     """
 
     modality: tuple[str, ...]
@@ -267,12 +268,15 @@ class InputSpec:
     resampling: str = "antialiased"
     crop: str = "body"
     organs: OrganCrop | None = None
+    by_modality: Mapping[str, Intensity] = field(default_factory=dict, hash=False, metadata={"sparse": True})
 
     def __post_init__(self) -> None:
         if not self.modality:
             raise ValueError("modality must not be empty")
-        for modality in self.modality:
+        for modality in (*self.modality, *self.by_modality):
             choose("modality", modality, MODALITIES)
+        if len({len(rule.windows or (rule,)) for rule in (self.intensity, *self.by_modality.values())}) > 1:
+            raise ValueError("intensity and by_modality must all make as many channels")
         if self.orientation is not None:
             choose("orientation", self.orientation, ORIENTATIONS)
         choose("spacing_rule", self.spacing_rule, SPACING_RULES)
@@ -286,6 +290,10 @@ class InputSpec:
             raise ValueError(f"spacing_mm {list(self.spacing_mm)} must be positive")
         if self.size and min(self.size) <= 0:
             raise ValueError(f"size {list(self.size)} must be positive")
+
+    def intensity_of(self, modality: str | None) -> Intensity:
+        """How voxel values of a modality are prepared; None for one that is not known."""
+        return self.by_modality.get(modality or "", self.intensity)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ class Conversion:
 
     Attributes:
         file: its name in the repository, with "/" between folders.
-        entry: names of the nested mappings that lead to the tensors, e.g. `("state_dict",)`.
+        entry: names of the nested mappings that lead to the tensors, e.g. `("state_dict",)`; with "a|b" the first that
+            is there.
         rules: applied in order to each name; the first that matches decides, and a name that none matches stays.
     """
 

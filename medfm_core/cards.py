@@ -27,6 +27,7 @@ from medfm_core.card_parts import (
 )
 from medfm_core.card_sources import fetched_folder, read_record
 from medfm_core.errors import InputError, WeightsError
+from medfm_core.hashing import file_sha256
 from medfm_core.settings import read_hub_settings, read_settings
 from medfm_core.strict import from_dict, nearest, to_dict, unknown_name
 
@@ -37,10 +38,11 @@ TASKS = (
     "brain_embedding",
     "whole_body_embedding",
     "text_embedding",
+    "text_tokens",
     "report_text",
+    "reconstruction",
 )
 FINDINGS_ROLES = ("weights", "text", "prompts")
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class ModelCard:
         id: name of the card, e.g. "organ-segmenter-tiny.v2"; what it means never changes.
         task: one of `TASKS`.
         architecture: the network.
-        weights: its files; the first of role "weights" is the network's own.
+        weights: its files; the first of role "weights" is the network's own. None for a program of its own.
         source: where the files come from.
         input: what goes in and how it is prepared.
         licence: SPDX identifier, or the owner's name for it.
@@ -62,6 +64,7 @@ class ModelCard:
             may share a name. Empty for models without classes.
         groups: named sets of output classes, e.g. for choosing what to show.
         findings: name of the catalogue to the calibration of its score; what is not here is not assessed.
+        asks: names of the catalogue that the model was made to tell and is asked about; empty for all of them.
         inference: how to run it.
         needs: what the machine must have.
         measured: how good it is, and on what.
@@ -87,6 +90,7 @@ class ModelCard:
     labels: Mapping[str, str] = field(default_factory=dict)
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: Mapping[str, Calibration] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     needs: Needs = field(default_factory=Needs)
     measured: tuple[Measured, ...] = ()
@@ -104,8 +108,11 @@ class ModelCard:
         for name in ("licence", "trained_on", "intended_use"):
             if not getattr(self, name):
                 raise ValueError(f"{name} must not be empty")
-        if not any(file.role == "weights" for file in self.weights):
-            raise ValueError("weights must hold a file of role 'weights'")
+        needed = "tokenizer" if self.task == "text_tokens" else "weights"
+        if self.source.kind == "package" and self.weights:
+            raise ValueError("weights must be empty: a package keeps its own")
+        if self.source.kind != "package" and not any(file.role == needed for file in self.weights):
+            raise ValueError(f"weights must hold a file of role {needed!r}")
         if len({file.file for file in self.weights}) < len(self.weights):
             raise ValueError("weights must not name a file twice")
         for file in self.weights:
@@ -138,24 +145,33 @@ class ModelCard:
                     raise ValueError(f"groups.{group}: {unknown_name('class', name, self.labels.values())}")
 
     def _check_findings(self) -> None:
-        if self.findings and self.task != "findings":
+        if (self.findings or self.asks) and self.task != "findings":
             raise ValueError(f"findings belong to a card of the task 'findings', not of {self.task!r}")
         if self.task != "findings":
             return
         if self.input.organs is None:  # which in turn asks for the size
             raise ValueError("input.organs must say how organs are cut out for a model of findings")
         for role in FINDINGS_ROLES:
-            if sum(file.role == role for file in self.weights) != 1:
+            count = sum(file.role == role for file in self.weights)
+            if count > 1 or (count == 0 and not (role == "prompts" and self._has_text_encoder)):
                 raise ValueError(f"weights must hold one file of role {role!r} for a model of findings")
         known = load_vocabulary().names().values()
         for unit, members in self.input.organs.units.items():
             for name in members:
                 if name not in known:
                     raise ValueError(f"input.organs.units.{unit}: {unknown_name('organ', name, known)}")
-        catalogue = [kind.name for kind in load_findings()] if self.findings else []
-        for name in self.findings:
-            if name not in catalogue:
-                raise ValueError(f"findings: {unknown_name('finding', name, catalogue)}")
+        catalogue = [kind.name for kind in load_findings()] if self.findings or self.asks else []
+        for place, names in (("findings", self.findings), ("asks", self.asks)):
+            for name in names:
+                if name not in catalogue:
+                    raise ValueError(f"{place}: {unknown_name('finding', name, catalogue)}")
+                if self.asks and name not in self.asks:
+                    raise ValueError(f"findings: {name} is calibrated and not among what the model is asked about")
+
+    @property
+    def _has_text_encoder(self) -> bool:
+        """Whether its text encoder comes with it, so that the prompts can be made on this machine."""
+        return any(file.role == "text_encoder" for file in self.weights)
 
     @property
     def channels(self) -> dict[int, str]:
@@ -177,18 +193,17 @@ class ModelCard:
         """The folder that the files lie in.
 
         Raises:
-            WeightsError: the weights are on the hub and were not fetched.
+            WeightsError: the weights are on the hub and were not fetched, or a package keeps them.
         """
+        if self.source.package is not None:
+            raise WeightsError(f"{self.id} runs the package {self.source.package}, which keeps its own weights")
         if self.source.kind == "shipped":
             return read_settings().resources / "weights"
         if self.source.path is not None:
             return (self.folder or Path()) / self.source.path
         folder = fetched_folder(read_hub_settings().cache, str(self.source.repo), self.source.revision)
         if folder is None or not folder.is_dir():
-            raise WeightsError(
-                f"the weights of {self.id} are on the hub ({self.source.repo}) and not on this machine",
-                f"run medfm models pull {self.id}, or medfm models import {self.id} FOLDER without a network",
-            )
+            raise not_fetched(self)
         return folder
 
     def files(self, root: str | Path | None = None) -> dict[WeightFile, Path]:
@@ -216,6 +231,19 @@ class ModelCard:
                 return file
         raise WeightsError(f"the model {self.id} has no file of role {role!r}", "use another model")
 
+    def sha256_of(self, role: str, root: str | Path | None = None) -> str:
+        """The sha256 of the first file of a role: the card's, or what was recorded when it was fetched or converted.
+
+        Args:
+            role: of the file.
+            root: the folder the files lie in, where it is not the card's own.
+
+        Raises:
+            WeightsError: the card has none, or it was not fetched.
+        """
+        file = self.file_of(role)
+        return file.sha256 if _is_plain(file) else _identity(file, self.files(root)[file])[0]
+
     def verify(self, root: str | Path | None = None) -> tuple[Path, ...]:
         """Check that each file is the one that the card means: see `verify_card`."""
         return verify_card(self, root)
@@ -234,6 +262,8 @@ def verify_card(card: ModelCard, root: str | Path | None = None) -> tuple[Path, 
     Raises:
         WeightsError: a file is missing or is not the one that the card means.
     """
+    if card.source.kind == "package":
+        return ()
     fix = {
         "shipped": "install MedFM anew; in a checkout, fetch the weights of this revision",
         "file": "use the weights that belong to this card",
@@ -248,11 +278,26 @@ def verify_card(card: ModelCard, root: str | Path | None = None) -> tuple[Path, 
             sha256, expected = _identity(file, path)
             if size != expected:
                 raise WeightsError(f"the weights file {path} has {size:,} bytes, the card says {expected:,}", fix)
-            if _sha256(path) != sha256:
+            if file_sha256(path) != sha256:
                 raise WeightsError(f"the weights file {path} is not the one that the card {card.id} means", fix)
         except OSError as error:
             raise WeightsError(f"cannot read the weights file {path} ({error.strerror})", fix) from error
     return tuple(files.values())
+
+
+def not_fetched(card: ModelCard) -> WeightsError:
+    """The error that says that a card's weights are on the hub alone, how big they are, and how to get them."""
+    sizes = [file.bytes for file in card.weights]
+    known = None if None in sizes else sum(size for size in sizes if size is not None) / 1e9
+    big = known or card.needs.disk_gb
+    size = "" if big is None else f", {big:.1f} GB" if big >= 0.1 else f", {big * 1e3:.0f} MB"
+    pinned = card.source.revision is not None and None not in sizes  # the others cannot be checked by the card
+    offline = f", or medfm models import {card.id} FOLDER without a network" if pinned else ""
+    return WeightsError(
+        f"the weights of {card.id} are on the hub ({card.source.repo}{size}, licence {card.licence}) and not on this "
+        "machine",
+        f"run medfm models pull {card.id}{offline}",
+    )
 
 
 def list_cards(folder: str | Path | None = None) -> tuple[ModelCard, ...]:
@@ -323,7 +368,7 @@ def _read(path: Path) -> ModelCard:
 
 def _identity(file: WeightFile, path: Path) -> tuple[str, int]:
     """sha256 and bytes that a file must have: the card's, or for what it does not know those of the fetch's record."""
-    if file.sha256 is not None and file.bytes is not None and file.converted is None:
+    if _is_plain(file):
         return file.sha256, file.bytes
     root = path.parents[len(PurePosixPath(file.file).parts) - 1]
     entry = read_record(root).get(file.file)
@@ -332,9 +377,6 @@ def _identity(file: WeightFile, path: Path) -> tuple[str, int]:
     return entry.sha256, entry.bytes
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _is_plain(file: WeightFile) -> bool:
+    """Whether the card's own sha256 and bytes are those of the file."""
+    return file.sha256 is not None and file.bytes is not None and file.converted is None

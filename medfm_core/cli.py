@@ -28,9 +28,12 @@ STOPPED, TERMINATED = 130, 143
 _EPILOG = """examples:
   medfm analyze --sample                      try it on the CT that comes with MedFM
   medfm analyze ct.nii.gz --out case1         organs, measurements and report of your CT
+  medfm batch scans --out results             the same for every CT in a folder
   medfm segment dicom_folder --out organs.seg.nrrd
   medfm findings list --organ liver           what can be looked for in the liver?
   medfm ask ct.nii.gz --organ liver "steatosis"
+  medfm embed knee.nii.gz --out vectors/knee  one vector for any image: CT, MR, X-ray, ultrasound
+  medfm reconstruct ct.nii.gz --out drawn     an image drawn again from its tokens
   medfm similar case1 --in results            which results are most like case1?
   medfm models list
   medfm doctor                                is everything here that MedFM needs?

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medfm_core.anatomy import FindingKind, Vocabulary, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
+from medfm_core.card_parts import WHOLE_SCAN
 from medfm_core.measurements import State
 from medfm_core.organ_units import OrganUnit
 
@@ -84,7 +85,8 @@ def _places(organ: str, by_part: bool, units: Sequence[OrganUnit], vocabulary: V
         wider = _wider(structures, units)
         if wider is None:
             return [Place(organ, (), _titles(structures, vocabulary))]
-        return [Place(wider.name if by_part else organ, (wider,), within=True)]
+        own = by_part or wider.name == WHOLE_SCAN  # said of the scan, not of each organ by name
+        return [Place(wider.name if own else organ, (wider,), within=True)]
     had = frozenset().union(*(unit.structures for unit in parts))
     lacking = _titles(structures - had, vocabulary)
     if not by_part:

@@ -15,7 +15,7 @@ import numpy as np
 
 from medfm_core import organ_absence
 from medfm_core.anatomy import FindingKind
-from medfm_core.card_parts import Calibration
+from medfm_core.card_parts import WHOLE_SCAN, Calibration
 from medfm_core.embedding import OrganEmbedding, StudyEmbedding
 from medfm_core.finding_places import Place, places_of, side_of, title_of
 from medfm_core.finding_scores import SectionScore, best_section
@@ -23,8 +23,10 @@ from medfm_core.measurements import OrganMeasurement, State
 from medfm_core.organ_finding import ABSENT, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding
 from medfm_core.organ_units import OrganUnit
 from medfm_core.volume import Volume
+from medfm_core.whole_scan import unit_for
 
 NOT_CALIBRATED = "The weights in use are not calibrated for this finding."
+NOT_ASKED = "The findings model is not asked about it."
 NO_UNIT = "The findings model does not look at: {}."
 NOT_ENCODED = "The organ was left out of this run."
 _GONE = {
@@ -85,10 +87,16 @@ def assess_findings(
                 found.extend(organ_absence.assess_absence(kind, facts.measurements, facts.labels))
             continue
         wordings = model.wordings(kind.name)
-        for place in places_of(kind, facts.units):
+        for place in places_of(kind, _bearing_on(kind, facts)):
             best = None if wordings is None else best_section(_sections(place, facts.embedding), wordings, model.scale)
-            found.append(_finding(kind, place, best, calibrations.get(kind.name)))
+            lacking = NOT_ASKED if wordings is None else NOT_CALIBRATED
+            found.append(_finding(kind, place, best, calibrations.get(kind.name), lacking))
     return tuple(found)
+
+
+def _bearing_on(kind: FindingKind, facts: StudyFacts) -> tuple[OrganUnit, ...]:
+    """The units, of which one of the whole scan counts only where the scan shows an organ of the finding."""
+    return tuple(unit_for(unit, kind, facts.measurements) if unit.name == WHOLE_SCAN else unit for unit in facts.units)
 
 
 def _sections(place: Place, embedding: StudyEmbedding) -> list[OrganEmbedding]:
@@ -96,9 +104,9 @@ def _sections(place: Place, embedding: StudyEmbedding) -> list[OrganEmbedding]:
 
 
 def _finding(
-    kind: FindingKind, place: Place, best: SectionScore | None, calibration: Calibration | None
+    kind: FindingKind, place: Place, best: SectionScore | None, calibration: Calibration | None, lacking: str
 ) -> OrganFinding:
-    state, reason = _judge(kind, place, best, calibration)
+    state, reason = _judge(kind, place, best, calibration, lacking)
     score, spread = (None, None) if best is None else (best.wording.score, best.wording.spread)
     low, high = (None, None) if calibration is None else (calibration.absent_below, calibration.present_above)
     return OrganFinding(
@@ -108,13 +116,13 @@ def _finding(
 
 
 def _judge(
-    kind: FindingKind, place: Place, best: SectionScore | None, calibration: Calibration | None
+    kind: FindingKind, place: Place, best: SectionScore | None, calibration: Calibration | None, lacking: str
 ) -> tuple[str, str]:
-    """State and reason; that the organ is not there is said before what the weights lack."""
+    """State and reason; that the organ is not there is said before what the weights lack, `lacking`."""
     if not any(unit.is_seen for unit in place.units):
         return NOT_ASSESSABLE, why_gone(place)
     if calibration is None:
-        return NOT_ASSESSABLE, NOT_CALIBRATED
+        return NOT_ASSESSABLE, lacking
     if best is None:
         return NOT_ASSESSABLE, NOT_ENCODED
     limits, partial = _limits(place)

@@ -22,7 +22,7 @@ def findings_block(findings: Iterable[OrganFinding], encoded: EncodedOrgans, car
             "id": card.id,
             "card_sha256": card.digest,
             "licence": card.licence,
-            "weights": [{"file": w.file, "role": w.role, "sha256": w.sha256} for w in card.weights],
+            "weights": [{"file": w.file, "role": w.role, "sha256": card.sha256_of(w.role)} for w in card.weights],
         },
         "run": {
             "device": encoded.device,

@@ -51,6 +51,8 @@ def choose_card(options: Options) -> ModelCard | None:
         card = load_card(options.findings_card)
         if card.task != TASK:
             raise InputError(f"the model {card.id} is for {card.task}, not for findings", "see `medfm models list`")
+        if named and card.input.organs.whole:
+            raise InputError(f"{card.id} looks at the scan as a whole and has no saliency", "leave --saliency out")
         return card
     if options.findings is None and not named and not any(card.task == TASK for card in list_cards()):
         return None

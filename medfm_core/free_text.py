@@ -53,9 +53,9 @@ def load_free_text(sentences: Sentences) -> FreeText:
         ResourceError: the tower is not on this machine; says what to do.
         WeightsError: its files are damaged, or the prompts were made with another tower.
     """
-    from medfm_core.models.text import load_text_tower
+    from medfm_core.text_towers import load_tower_of
 
-    tower = load_text_tower(sentences.text_tower)
+    tower = load_tower_of(sentences.card, sentences.text_tower)
     made_with = sentences.prompts.source.text_tower
     if tower.id != made_with:
         raise WeightsError(

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.card_parts import OrganCrop
+from medfm_core.card_parts import WHOLE_SCAN, OrganCrop
 from medfm_core.errors import InputError
 from medfm_core.strict import unknown_name
 from medfm_core.volume import Volume, foreground_box
@@ -80,7 +80,9 @@ def label_ids(members: Iterable[str]) -> list[int]:
 
 
 def units_of(crop: OrganCrop) -> Mapping[str, tuple[str, ...]]:
-    """The card's units; every structure and composite by itself where it names none."""
+    """The card's units; every structure and composite by itself where it names none; none to cut out of whole scans."""
+    if crop.whole:
+        return {WHOLE_SCAN: tuple(organ.name for organ in load_vocabulary().organs)}
     return crop.units or {name: (name,) for name in load_vocabulary().names().values()}
 
 

@@ -81,7 +81,7 @@ class EncodedOrgans:
 def encode_organs(
     scan: LabelledScan, model: FindingsModel, settings: EncodingSettings | None = None, progress: Progress = SILENT
 ) -> EncodedOrgans:
-    """Encode every organ unit that a scan shows.
+    """Encode every organ unit that a scan shows, or the scan as a whole where the card says so.
 
     Units that are absent, outside the scan or not covered by the organ model are not encoded. Units that are cut are,
     and their embeddings say so.
@@ -100,6 +100,10 @@ def encode_organs(
     from medfm_core.inference.modes import deterministic_kernels, torch_threads
 
     settings, start, spec = settings or EncodingSettings(), time.perf_counter(), model.card.input
+    if spec.organs.whole:
+        from medfm_core.whole_scan import encode_scan
+
+        return encode_scan(scan.image, model, settings, progress)
     units = organ_units(spec.organs, scan.measurements)
     cutter = _Cutter(scan, spec, [unit.name for unit in units if unit.is_seen and _wanted(unit, settings)])
     runner = _Runner(model, settings.deterministic)
@@ -128,7 +132,7 @@ class _Cutter:
     def __init__(self, scan: LabelledScan, spec: InputSpec, units: Sequence[str]) -> None:
         self._spec, self.boxes = spec, []
         if units:
-            self._image = to_organ_grid(clamp_air(_finite(scan.image)), spec)
+            self._image = to_organ_grid(clamp_air(finite_scan(scan.image)), spec)
             self._labels = resample_to(scan.labels, self._image.grid)
             self.boxes: list[OrganBox] = find_boxes(self._labels, spec.organs, units)
 
@@ -182,8 +186,8 @@ class _Runner:
         return probe_embedding_precision(lambda: self._model.image(voxels, sizes), self._model.device)
 
 
-def _finite(image: Volume) -> Volume:
-    """The scan with air where it holds no number: one such voxel would spoil every embedding that sees it."""
+def finite_scan(image: Volume) -> Volume:
+    """A scan with air where it holds no number: one such voxel would spoil every embedding that sees it."""
     if image.voxels.dtype.kind != "f" or np.isfinite(image.voxels).all():
         return image
     return image.with_voxels(np.nan_to_num(image.voxels, nan=OUTSIDE_HU, posinf=OUTSIDE_HU, neginf=OUTSIDE_HU))

@@ -50,8 +50,12 @@ def organ_units(crop: OrganCrop, measurements: Iterable[OrganMeasurement]) -> tu
         measurements: of the scan, those of structures that are not covered included.
 
     Returns:
-        In the card's order, or in that of the measurements.
+        In the card's order, or in that of the measurements; for a model of whole scans, one unit of every structure.
     """
+    if crop.whole:
+        from medfm_core.whole_scan import whole_scan_unit
+
+        return (whole_scan_unit(),)
     vocabulary = load_vocabulary()
     by_name = {m.name: m for m in measurements}
     named = crop.units or {name: (name,) for name, m in by_name.items() if not m.parts}

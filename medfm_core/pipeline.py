@@ -35,6 +35,7 @@ from medfm_core.results_folder import MANIFEST, results_folder
 from medfm_core.selection import keep_organs
 from medfm_core.settings import read_settings
 from medfm_core.volume import Kind, Volume
+from medfm_core.voxel_hash import voxel_hash
 
 if TYPE_CHECKING:
     from medfm_core.analysis import Predictor
@@ -47,7 +48,6 @@ SEGMENTATION, LABELS, MEASUREMENTS, REPORT = (
     "report.html",
 )
 FILES = (REPORT, MEASUREMENTS, SEGMENTATION, LABELS, MANIFEST)
-_HASHED_VOXELS = 1 << 22  # at a time
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,10 @@ def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
 def _plan(analysis: Analysis, work: Work) -> Analysis:
     """Plan, and begin to load the net: it loads while the scan is read and checked."""
     options = analysis.options
+    if work.predictor is None and analysis.card.source.kind in ("hub", "package"):
+        from medfm_core.segmenter_choice import check_ready
+
+        check_ready(analysis.card)
     header = read_header(work.source, options.series, nifti_form=options.nifti_form)
     memory = plan_memory(header.grid, header.dtype.itemsize, analysis.card)
     findings = analysis.findings_card and findings_stage.load_beside(analysis.findings_card, options)
@@ -197,10 +201,10 @@ def _plan(analysis: Analysis, work: Work) -> Analysis:
 
 
 def _loading(analysis: Analysis, memory: MemoryPlan) -> Predictor:
-    from medfm_core import segmentation
+    from medfm_core import segmenter_choice
 
     options = analysis.options
-    return segmentation.LoadingPredictor(
+    return segmenter_choice.loading_predictor(
         analysis.card,
         options.device,
         deterministic=options.deterministic,
@@ -212,7 +216,7 @@ def _loading(analysis: Analysis, memory: MemoryPlan) -> Predictor:
 def _read(analysis: Analysis, work: Work) -> Analysis:
     options = analysis.options
     volume = read_volume(work.source, series=options.series, nifti_form=options.nifti_form)
-    digest = _voxel_hash(volume)
+    digest = voxel_hash(volume)
     if options.hu_offset:
         volume = _add(volume, options.hu_offset)
     return replace(analysis, image=volume, voxels_sha256=digest)
@@ -289,16 +293,6 @@ def _add(volume: Volume, offset: float) -> Volume:
     fits = float(offset).is_integer() and ends[0] >= -32768 and ends[1] <= 32767
     dtype = np.int16 if fits and volume.voxels.dtype.kind in "iu" else np.float32
     return volume.with_voxels((volume.voxels.astype(np.float32) + np.float32(offset)).astype(dtype, copy=False))
-
-
-def _voxel_hash(volume: Volume) -> str:
-    """sha256 of the voxels, first index fastest, little-endian."""
-    digest = hashlib.sha256()
-    slices = max(1, _HASHED_VOXELS // (volume.shape[0] * volume.shape[1]))
-    for start in range(0, volume.shape[2], slices):
-        part = np.ravel(volume.voxels[:, :, start : start + slices], order="F")
-        digest.update(part.astype(part.dtype.newbyteorder("<"), copy=False).data)
-    return digest.hexdigest()
 
 
 def _sha256(path: Path) -> str:

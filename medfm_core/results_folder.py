@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medfm_core.errors import InputError
 from medfm_core.io.atomic import write_error
+from medfm_core.io.parts import part_name, sweep_parts
 
 MANIFEST = "analysis.json"
 
@@ -21,7 +21,8 @@ def results_folder(target: str | Path, *, overwrite: bool = False) -> Iterator[P
     """Hand out a private folder to fill; when the block ends well its files become the folder `target`.
 
     A new folder is put in place by one rename. In a folder that exists already the files replace those of the same
-    name, the manifest last, and files of the previous result that the new one lacks are removed; others stay.
+    name, the manifest last, and files of the previous result that the new one lacks are removed; others stay. What
+    killed processes left in work beside it is cleared away.
 
     Args:
         target: the folder to make or renew.
@@ -41,7 +42,9 @@ def results_folder(target: str | Path, *, overwrite: bool = False) -> Iterator[P
     try:
         try:
             made = _make_parents(target.parent)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}-", suffix=".part", dir=target.parent))
+            sweep_parts(target.parent)
+            temporary = target.parent / part_name()
+            temporary.mkdir(mode=0o700)
             filled = temporary / "results"
             filled.mkdir()
         except OSError as error:

@@ -19,7 +19,7 @@ import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import ModelCard
-from medfm_core.errors import WeightsError
+from medfm_core.errors import ResourceError, WeightsError
 from medfm_core.inference.scene import Scene, prepare
 from medfm_core.preprocessing import to_channels
 from medfm_core.progress import SILENT, Progress
@@ -85,14 +85,14 @@ class OrganPredictor:
         threads: int | None = None,
     ) -> None:
         from medfm_core.inference.devices import choose_device
-        from medfm_core.models.segmenter import load_segmenter
+        from medfm_core.models.segmenters import load_network
 
         if card.task != "organ_segmentation":
             raise WeightsError(f"{card.id} is for {card.task}, not for organ_segmentation", "choose another --model")
         self.card = card
         self.device = choose_device(device)
         self.deterministic = deterministic
-        self.net = load_segmenter(card, self.device)
+        self.net = load_network(card, self.device)
         self.tile = tile or card.inference.tile or _TILE
         self._threads = threads
         self._precision = None
@@ -129,26 +129,86 @@ class OrganPredictor:
         import torch
 
         from medfm_core.inference.modes import deterministic_kernels, torch_threads
-        from medfm_core.inference.sliding import SlidingWindow
-        from medfm_core.inference.tiles import Tiling, fit_tile
 
-        settings, seconds = self.card.inference, dict(spent or {})
+        seconds = dict(spent or {})
         with torch_threads(self._threads), deterministic_kernels(self.deterministic):
             with _clock(seconds, "prepare"):
-                tile = fit_tile(scene.hu.shape, self.tile, self.net.config.divisor)
-                window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
                 image = to_channels(torch.from_numpy(scene.hu), self.card.input.intensity)
             with _clock(seconds, "network"):
                 precision = self._choose_precision(image)
-            with progress.stage("organs", window.tile_count(scene.hu.shape)) as stage:
-                slabs = window.run(self.net, image, self.net.config.out_channels, precision, self.device, stage.advance)
-                self._paint(scene, slabs, seconds)
+            run = self._stitch_logits if self.card.inference.stitch == "logits" else self._stitch_probabilities
+            warnings = run(scene, image, precision, progress, seconds)
         with _clock(seconds, "refine"):
             for rule in scene.refine:
                 rule(scene.labels)
         volume = scene.volume
         labels = Volume(scene.labels, volume.affine, Kind.LABEL, volume.modality, volume.meta)
-        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds)
+        return Segmentation(labels, self.card, self.card.classes, str(self.device), precision.name, seconds, warnings)
+
+    def _stitch_probabilities(
+        self, scene: Scene, image: Tensor, precision: Precision, progress: Progress, seconds: dict[str, float]
+    ) -> tuple[str, ...]:
+        """Run the net; its classes compete at the scan's resolution."""
+        from medfm_core.inference.sliding import SlidingWindow
+        from medfm_core.inference.tiles import Tiling, fit_tile
+
+        settings = self.card.inference
+        tile = fit_tile(scene.hu.shape, self.tile, self.net.config.divisor)
+        window = SlidingWindow(Tiling(tile, settings.overlap), settings.batch, settings.zooms)
+        with progress.stage("organs", window.tile_count(scene.hu.shape)) as stage:
+            slabs = window.run(self.net, image, self.net.config.out_channels, precision, self.device, stage.advance)
+            self._paint(scene, slabs, seconds)
+        return ()
+
+    def _stitch_logits(
+        self, scene: Scene, image: Tensor, precision: Precision, progress: Progress, seconds: dict[str, float]
+    ) -> tuple[str, ...]:
+        """Run the net as MONAI does, in smaller tiles where a GPU's memory is too short; say so."""
+        import torch
+
+        from medfm_core.inference.memory import tile_ladder
+
+        for tile in tile_ladder(self.tile, self.net.config.divisor):
+            try:
+                self._try_tile(tile, scene, image, precision, progress, seconds)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                log.info("tile %s does not fit", tile)
+                continue
+            wanted = self.card.inference.tile
+            if tile == wanted:
+                return ()
+            sizes = [" x ".join(map(str, sides)) for sides in (tile, wanted)]
+            return (f"Memory is short: the model saw tiles of {sizes[0]} voxels and not the published {sizes[1]}",)
+        raise ResourceError(
+            f"{self.card.id} does not fit into the memory of {self.device}",
+            "use --device cpu, or choose another --model",
+        )
+
+    def _try_tile(
+        self,
+        tile: tuple[int, int, int],
+        scene: Scene,
+        image: Tensor,
+        precision: Precision,
+        progress: Progress,
+        seconds: dict[str, float],
+    ) -> None:
+        from medfm_core.inference.logit_window import LogitWindow
+        from medfm_core.inference.nearest_painting import NearestPainter
+
+        settings, ids = self.card.inference, self._ids()
+        window = LogitWindow(tile, settings.overlap, settings.batch)
+        painter = NearestPainter(scene.canvas, scene.positions, scene.hu.shape, ids)
+        with progress.stage("organs", window.tile_count(scene.hu.shape)) as stage:
+            rows = window.run(self.net, image, len(ids), precision, self.device, stage.advance)
+            while True:
+                with _clock(seconds, "network"):
+                    finished = next(rows, None)
+                if finished is None:
+                    return
+                with _clock(seconds, "paint"):
+                    painter.add(finished)
 
     def _choose_precision(self, image: Tensor) -> Precision:
         from medfm_core.inference.devices import Precision, named_precision, probe_precision
@@ -179,12 +239,10 @@ class OrganPredictor:
                 return
 
     def _ids(self) -> np.ndarray:
-        """Vocabulary id of each network channel, `(classes,)` uint8; channels without a label count as background."""
-        ids = np.zeros(self.net.config.out_channels, np.uint8)
-        vocabulary = load_vocabulary()
-        for channel, name in self.card.channels.items():
-            ids[channel] = vocabulary.by_name(name).id
-        return ids
+        """Vocabulary id of each network output, `(classes,)` uint8; outputs without a label count as background."""
+        numbers = getattr(self.net, "numbers", range(self.net.config.out_channels))
+        vocabulary, channels = load_vocabulary(), self.card.channels
+        return np.array([vocabulary.by_name(channels[n]).id if n in channels else 0 for n in numbers], np.uint8)
 
 
 class LoadingPredictor:

@@ -20,6 +20,9 @@ VARIABLES = {
     "MEDFM_OFFLINE": "1: never open a connection; HF_HUB_OFFLINE=1 does the same (default: 0)",
     "HF_HUB_OFFLINE": "1: never open a connection (default: 0)",
     "HF_ENDPOINT": f"address of the hub or of a mirror of it (default: {HUB_ENDPOINT})",
+    "MEDFM_TOTALSEGMENTATOR": "the command TotalSegmentator of another environment (default: the one on the path)",
+    "TOTALSEG_WEIGHTS_PATH": "folder of TotalSegmentator's weights, as that program reads it",
+    "TOTALSEG_HOME_DIR": "folder of TotalSegmentator's settings, which holds its weights where nothing else is said",
     "SSL_CERT_FILE": "file of the certificate authorities to trust, e.g. the hospital's (default: the usual ones)",
     "REQUESTS_CA_BUNDLE": "the same under another name; SSL_CERT_FILE goes first",
 }
@@ -106,6 +109,40 @@ def worker_environment() -> dict[str, str]:
     """The environment for a process that reads files of strangers: ours without keys, and offline."""
     kept = {name: value for name, value in os.environ.items() if name.upper() not in _NOT_FOR_WORKERS}
     return kept | {"HF_HUB_OFFLINE": "1", "MEDFM_OFFLINE": "1"}
+
+
+def child_environment(root: Path) -> dict[str, str]:
+    """Our environment for a process of our own, which must find this package whatever it was started with.
+
+    Args:
+        root: the folder that holds the package.
+    """
+    before = os.environ.get("PYTHONPATH")
+    return dict(os.environ) | {"PYTHONPATH": f"{root}{os.pathsep}{before}" if before else str(root)}
+
+
+def total_segmentator_command() -> Path | None:
+    """The command TotalSegmentator that the user names, None where none is named."""
+    name = os.environ.get("MEDFM_TOTALSEGMENTATOR")
+    return Path(name).expanduser() if name else None
+
+
+def total_segmentator_weights() -> Path:
+    """The folder in which TotalSegmentator keeps its weights."""
+    folder = os.environ.get("TOTALSEG_WEIGHTS_PATH")
+    if folder:
+        return Path(folder)
+    return Path(os.environ.get("TOTALSEG_HOME_DIR") or Path.home() / ".totalsegmentator") / "nnunet" / "results"
+
+
+def total_segmentator_environment(home: Path) -> dict[str, str]:
+    """The environment for TotalSegmentator: ours without keys, its weights where they are, settings of ours.
+
+    Args:
+        home: folder of the settings that it shall read.
+    """
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in _NOT_FOR_WORKERS}
+    return kept | {"TOTALSEG_HOME_DIR": str(home), "TOTALSEG_WEIGHTS_PATH": str(total_segmentator_weights())}
 
 
 def read_settings() -> Settings:

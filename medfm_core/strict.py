@@ -1,7 +1,8 @@
 """Typed dataclasses from plain data (JSON, YAML), where nothing unknown passes.
 
 An unknown key is an error that names the nearest valid one; a value of the wrong kind is an error that names its place.
-A field with `metadata={"rest": True}` collects the keys that no other field has.
+A field with `metadata={"rest": True}` collects the keys that no other field has. One with `{"sparse": True}` is written
+only where it differs from its default, so that a field added later leaves the digests of earlier data as they were.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def to_dict(value: Any, defaults: bool = False) -> Any:
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
-            if not field.compare or (not defaults and item == _default(field)):
+            always = defaults and not field.metadata.get("sparse")
+            if not field.compare or (not always and item == _default(field)):
                 continue
             inner = to_dict(item, defaults)
             plain.update(inner if field.metadata.get("rest") else {field.name: inner})

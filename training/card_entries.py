@@ -63,8 +63,38 @@ def _contrastive(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _spad_mim(recipe: Recipe) -> dict[str, Any]:
+    from medfm_core.models.spad_vit import ARCHITECTURE
+
+    return {"task": "embedding", **_spad(recipe, ARCHITECTURE, recipe.model.patch)}
+
+
+def _spad_tokenizer(recipe: Recipe) -> dict[str, Any]:
+    from medfm_core.models.spad_tokenizer import ARCHITECTURE
+
+    return {"task": "reconstruction", **_spad(recipe, ARCHITECTURE, recipe.model.stride)}
+
+
+def _spad(recipe: Recipe, architecture: str, patch: int) -> dict[str, Any]:
+    """Tiles are as large as the crops of the training, in tokens; their sides are told for cubic voxels."""
+    data = recipe.data
+    spec = load_card(data.card).input if getattr(data, "card", None) else getattr(data, "input", None)
+    if spec is None:
+        what = f"the data source {recipe.names['data']!r} says not how images are prepared"
+        raise InputError(what, "export a run on spacing_buckets or volumes")
+    tokens = getattr(data, "tokens", None)
+    tile = [n * patch for n in tokens] if tokens else list(data.crop)
+    return {
+        "architecture": {"name": architecture, **to_dict(recipe.model, defaults=True)},
+        "input": to_dict(spec),
+        "inference": {"tile": tile},
+    }
+
+
 _ENTRIES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
     "contrastive": _contrastive,
     "organ_segmentation": _organ_segmentation,
+    "spad_mim": _spad_mim,
+    "spad_tokenizer": _spad_tokenizer,
     "videomae": _videomae,
 }

@@ -66,7 +66,7 @@ def test_the_tower_must_be_that_of_the_prompts(monkeypatch):
     monkeypatch.setattr("medfm_core.models.text.load_text_tower", lambda name: fake_findings.FakeTower())
     sentences = SimpleNamespace(
         text_tower="minilm",
-        card=SimpleNamespace(id="c"),
+        card=SimpleNamespace(id="c", architecture=SimpleNamespace(options={})),
         prompts=SimpleNamespace(source=SimpleNamespace(text_tower="minilm")),
     )
     with pytest.raises(WeightsError, match="text tower minilm, and fake is here"):

@@ -136,10 +136,10 @@ def test_batches_fit_into_the_memory(model, monkeypatch):
     each = encoder_memory.bytes_per_volume(config, size)
     plans = []
     for share in (2, 6, 10**6):
-        monkeypatch.setattr(encoder_memory, "_free", lambda device, share=share: share * each)
+        monkeypatch.setattr(encoder_memory, "free_bytes", lambda device, share=share: share * each)
         plans.append(encoder_memory.plan_batch(config, size, cpu))
     assert plans == [1, 3, 16]
-    monkeypatch.setattr(encoder_memory, "_free", lambda device: each / 2)
+    monkeypatch.setattr(encoder_memory, "free_bytes", lambda device: each / 2)
     with pytest.raises(ResourceError, match="--no-findings"):
         encoder_memory.plan_batch(config, size, cpu)
 
@@ -205,6 +205,11 @@ def swap_text(tmp_path, data):
         (lambda _, data: data["architecture"].pop("text_tower"), "lacks the entry 'text_tower'"),
         (lambda _, data: data["architecture"].update(name="segresnet"), "'segresnet', which is not here"),
         (lambda _, data: data["input"]["organs"].update(mask=False), "3 channels and the network takes 4"),
+        (lambda _, data: data["input"]["organs"].update(extremes=True), "10 channels and the network takes 4"),
+        (
+            lambda _, data: data["input"]["organs"].update(densities=[0.5]),
+            "7 numbers on an organ and the network takes 4",
+        ),
         (lambda _, data: data["input"].update(size=[8, 16, 20]), "must be multiples of patch_size"),
         (lambda _, data: data["findings"].update(ascites=data["findings"]["gallstones"]), "prompts lack it"),
     ],

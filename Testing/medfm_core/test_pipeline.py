@@ -73,9 +73,9 @@ def test_manifest_tells_all_but_the_patient(ct, tmp_path):
 def test_voxel_hash_depends_on_content_not_on_memory_order():
     volume = fake_organs.make_ct()
     other = volume.with_voxels(np.asfortranarray(volume.voxels))
-    assert pipeline._voxel_hash(volume) == pipeline._voxel_hash(other)
+    assert pipeline.voxel_hash(volume) == pipeline.voxel_hash(other)
     expected = hashlib.sha256(volume.voxels.astype("<i2").tobytes(order="F")).hexdigest()
-    assert pipeline._voxel_hash(volume) == expected
+    assert pipeline.voxel_hash(volume) == expected
 
 
 def test_hu_offset_is_found_named_and_corrected(tmp_path, fake_model):

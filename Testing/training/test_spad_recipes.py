@@ -10,7 +10,10 @@ import torch
 
 import training
 from medfm_core.errors import InputError
-from medfm_core.models.spad_tokenizer import SpadTokenizer
+from medfm_core.models.sizes import size_config
+from medfm_core.models.spad_tokenizer import SpadTokenizer, SpadTokenizerConfig
+from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
+from training.data.preparation import read_plan
 from training.engine.build import build_objective
 from training.engine.config import read_recipe, recipe_from_data
 from training.engine.loop import train
@@ -44,13 +47,32 @@ def test_the_published_figures():
         recipe = read_recipe([RECIPES / f"mim-{size}.yaml"])
         assert (recipe.objective.mask_ratio, recipe.objective.mask_layer, recipe.optim.lr) == (0.55, layer, 2e-5)
         assert recipe.optim.lr * recipe.optim.final == pytest.approx(1e-6)
-        assert recipe.model.token_grid(recipe.data.crop, 1) == (5, 10, 10)
+        assert recipe.data.tokens == (5, 10, 10)
 
 
 def test_crops_fit_the_models():
     for path in RECIPES.glob("*.yaml"):
         recipe = read_recipe([path])
-        assert min(recipe.model.token_grid(recipe.data.crop, 1)) >= 4
+        if recipe.names["data"] == "spacing_buckets":
+            assert recipe.data.patch == getattr(recipe.model, "patch", getattr(recipe.model, "stride", 0))
+            assert min(recipe.data.tokens) >= 4
+        else:
+            assert min(recipe.model.token_grid(recipe.data.crop, recipe.objective.degree)) >= 4
+
+
+def test_inputs_are_those_that_volumes_are_prepared_for():
+    for name, inputs in (("tiny-tokenizer", "spad"), ("tiny-mim", "spad"), ("tiny-segmentation", "spad-organs")):
+        plan = read_plan(None, RECIPES.parents[1] / "inputs" / f"{inputs}.yaml", "slices")
+        assert read_recipe([RECIPES / f"{name}.yaml"]).data.input == plan.spec
+
+
+def test_tiny_networks_weigh_less_than_10_mb_together():
+    with torch.device("meta"):
+        nets = (
+            SpadTokenizer(size_config("spad_tokenizer", "tiny", SpadTokenizerConfig)),
+            SpadVit(size_config("spad_vit", "tiny", SpadVitConfig)),
+        )
+    assert 2 * sum(value.numel() for net in nets for value in net.parameters()) < 10e6
 
 
 def test_the_tiny_tokenizer_is_built():

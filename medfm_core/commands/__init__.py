@@ -4,8 +4,20 @@ A module has `NAME`, `HELP` (one line), `ABOUT`, `EPILOG` (examples), `add_argum
 returns the exit code. What is slow to import is imported in `run`.
 """
 
-from medfm_core.commands import analyze, ask, doctor, findings, models, segment, similar
+from medfm_core.commands import (
+    analyze,
+    ask,
+    batch,
+    doctor,
+    embed,
+    findings,
+    models,
+    reconstruct,
+    segment,
+    similar,
+    view,
+)
 
-COMMANDS = (analyze, segment, findings, ask, similar, models, doctor)
+COMMANDS = (analyze, batch, segment, findings, ask, embed, similar, reconstruct, view, models, doctor)
 
 __all__ = ["COMMANDS"]

@@ -31,20 +31,7 @@ An existing result in --out is replaced; other files there are never touched."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
-    parser.add_argument(
-        "--findings",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="assess findings and embed the organs (default: where a findings model is there)",
-    )
-    parser.add_argument("--findings-model", metavar="ID", help="findings model (default: the shipped one)")
-    parser.add_argument(
-        "--saliency",
-        nargs="+",
-        default=("present",),
-        metavar="NAME",
-        help="findings to explain by maps on the CT's grid: present, none, or names of findings (default: present)",
-    )
+    common.add_findings(parser)
     common.add_run(parser)
     common.add_output(parser)
     parser.set_defaults(check=lambda args: common.check_source(args, "medfm-sample"))

@@ -57,13 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Answer."""
-    from medfm_core.asking import Question, answer
+    from medfm_core.asking import Question, answer, as_data
 
     progress, question = _progress(args), Question(args.organ, args.phrase)
     facts, text = _from_result(args, question) if args.result else _from_scan(args, question, progress)
     found = answer(question, facts, text)
     if args.json:
-        progress.event("answer", **_as_data(found))
+        progress.event("answer", **as_data(found))
     else:
         print("\n".join(_as_lines(found)))
     return 0
@@ -158,22 +158,3 @@ def _told(finding: OrganFinding) -> str:
         bounds = f", present from {finding.threshold:.2f}, absent below {finding.absent_below:.2f}"
     reason = f" {finding.reason}" if finding.reason else ""
     return f"{finding.label} ({finding.name}) in {finding.organ}: {state}, score {finding.score:.2f}{bounds}.{reason}"
-
-
-def _as_data(found: Answer) -> dict:
-    from medfm_core.strict import to_dict
-
-    return {
-        "organ": found.question.organ,
-        "phrase": found.question.phrase,
-        "model": found.model,
-        "calibrated": False,
-        **to_dict(found.found.wording),
-        "unit": found.found.unit,
-        "section": found.found.section,
-        "cut": list(found.cut),
-        "positive": list(found.positive),
-        "negative": list(found.negative),
-        "likeness": found.likeness,
-        "catalogue": [to_dict(finding) for finding in found.catalogue],
-    }

@@ -34,8 +34,13 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """What `analyze` and `segment` ask alike."""
     parser.add_argument("source", nargs="*", metavar="SOURCE", help="NIfTI, NRRD or MHA file, DICOM folder or files")
+    parser.add_argument("--sample", action="store_true", help="use the chest CT that comes with MedFM as SOURCE")
+    add_how(parser)
+
+
+def add_how(parser: argparse.ArgumentParser) -> None:
+    """How a scan is read and computed."""
     how = parser.add_argument_group("how")
-    how.add_argument("--sample", action="store_true", help="use the chest CT that comes with MedFM as SOURCE")
     how.add_argument("--model", metavar="ID", help="organ segmenter (default: the shipped one; `medfm models list`)")
     how.add_argument("--organs", metavar="LIST", type=_names, default=(), help="keep only these: liver,kidney,spine")
     how.add_argument("--series", metavar="N", help="which series of a DICOM folder: number, hash or description")
@@ -52,6 +57,24 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     trust.add_argument("--hu-offset", metavar="HU", type=_finite, default=0.0, help="add this to every voxel")
     trust.add_argument("--force", action="store_true", help="go on although it does not look like a CT in HU")
     trust.add_argument("--overwrite", action="store_true", help="allow --out to hold other files already")
+
+
+def add_findings(parser: argparse.ArgumentParser) -> None:
+    """What is asked of the findings model."""
+    parser.add_argument(
+        "--findings",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="assess findings and embed the organs (default: where a findings model is there)",
+    )
+    parser.add_argument("--findings-model", metavar="ID", help="findings model (default: the shipped one)")
+    parser.add_argument(
+        "--saliency",
+        nargs="+",
+        default=("present",),
+        metavar="NAME",
+        help="findings to explain by maps on the CT's grid: present, none, or names of findings (default: present)",
+    )
 
 
 def check_source(args: argparse.Namespace, default_out: str) -> argparse.Namespace:
@@ -120,6 +143,13 @@ def tell_cautions(args: argparse.Namespace, cautions: Iterable[Caution]) -> None
         return
     for caution in cautions:
         print(f"warning: {caution.sentence.rstrip('.')}.", file=sys.stderr)
+
+
+def print_facts(facts: Iterable[tuple[str, str | Iterable[str]]]) -> None:
+    """Print facts under their labels, one line each or several."""
+    for label, value in facts:
+        for index, line in enumerate([value] if isinstance(value, str) else value):
+            print(f"{label if index == 0 else '':<14}{line}")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from medfm_core.commands import common
 from medfm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,10 +83,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         _tell((finding,))
         return 0
-    for label, value in _facts(finding):
-        lines = [value] if isinstance(value, str) else list(value)
-        for index, line in enumerate(lines):
-            print(f"{label if index == 0 else '':<14}{line}")
+    common.print_facts(_facts(finding))
     return 0
 
 

@@ -31,6 +31,7 @@ EPILOG = """examples:
 
 environment: MEDFM_CACHE where files go, MEDFM_OFFLINE=1 no connection, HF_TOKEN for gated models, HF_ENDPOINT a mirror,
 HTTPS_PROXY a proxy, SSL_CERT_FILE your certificate authorities"""
+_PER_ROW = 5
 ACTIONS = ("list", "show", "pull", "import", "verify", "remove", "licence")
 
 
@@ -91,7 +92,11 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _place(card: ModelCard) -> str:
-    """Where its files are: shipped, in a file, on the hub, or fetched from it."""
+    """Where its files are: shipped, in a file, on the hub, fetched from it; or a program, installed or not."""
+    if card.source.kind == "package":
+        from medfm_core.total_segmentator import find_command
+
+        return "installed" if find_command() else "not installed"
     if card.source.kind != "hub":
         return card.source.kind
     from medfm_core.hub.present import is_fetched
@@ -102,11 +107,13 @@ def _place(card: ModelCard) -> str:
 def _bytes(card: ModelCard) -> int | None:
     """Size of all its files; None where the card does not state it."""
     sizes = [file.bytes for file in card.weights]
-    return None if None in sizes else sum(size for size in sizes if size is not None)
+    return None if None in sizes or not sizes else sum(size for size in sizes if size is not None)
 
 
 def _megabytes(card: ModelCard) -> str:
     size = _bytes(card)
+    if size is None and card.needs.disk_gb is not None:
+        return f"~{card.needs.disk_gb * 1e3:.0f}"
     return "?" if size is None else f"{size / 1e6:.1f}"
 
 
@@ -118,10 +125,7 @@ def _show(args: argparse.Namespace) -> int:
     if args.json:
         _event("model", card=to_dict(card), card_sha256=card.digest)
         return 0
-    for label, value in _facts(card):
-        lines = [value] if isinstance(value, str) else list(value)
-        for index, line in enumerate(lines):
-            print(f"{label if index == 0 else '':<14}{line}")
+    common.print_facts(_facts(card))
     return 0
 
 
@@ -134,13 +138,15 @@ def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
         ("task", card.task.replace("_", " ")),
         ("use", card.intended_use),
         ("licence", card.licence),
-        ("weights", f"{_megabytes(card)} MB, {_place(card)}"),
-        ("from", card.source.repo or ""),
+        ("weights", f"{_megabytes(card)} MB, {_place(card)}" if card.weights else f"the program's own, {_place(card)}"),
+        ("from", card.source.repo or (f"the program {card.source.package}" if card.source.package else "")),
         ("revision", card.source.revision or ("pinned at the first fetch" if card.source.kind == "hub" else "")),
         ("access", card.source.access or ""),
         ("terms", card.terms or ""),
         ("input", f"{' or '.join(card.input.modality)} at {spacing} mm"),
+        ("memory", "" if card.needs.ram_gb is None else f"{card.needs.ram_gb:g} GB for a chest of usual size"),
         ("covers", ", ".join(card.classes)),
+        *_finding_facts(card),
         ("trained on", card.trained_on),
         ("limits", card.limits),
     ]
@@ -148,6 +154,26 @@ def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
         figures = sorted(measured.values.items(), key=lambda item: -item[1])
         facts.append((measured.metric, (measured.on, *(f"  {value:6.3f}  {name}" for name, value in figures))))
     return [(label, value) for label, value in facts if value]
+
+
+def _finding_facts(card: ModelCard) -> list[tuple[str, tuple[str, ...]]]:
+    """Which findings a model calls present or absent and from which scores on, and which it scores and no more."""
+    if card.task != "findings":
+        return []
+    from medfm_core.own_prompts import asked_findings
+
+    calibrated = []
+    for name, bounds in card.findings.items():
+        told = "" if bounds.auroc is None else f"  AUROC {bounds.auroc:.2f}"
+        calibrated.append(
+            f"{name:<32} absent below {bounds.absent_below:.2f}, present from {bounds.present_above:.2f}{told}"
+        )
+    others = tuple(kind.name for kind in asked_findings(card) if kind.name not in card.findings)
+    listed = tuple(", ".join(others[row : row + _PER_ROW]) for row in range(0, len(others), _PER_ROW))
+    return [
+        ("calibrated", tuple(calibrated) or ("none: scores are shown and nothing is called present or absent",)),
+        ("scored only", listed),
+    ]
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -159,6 +185,8 @@ def _verify(args: argparse.Namespace) -> int:
         state, detail = "whole", ""
         if card.source.kind == "hub" and not args.model and not _is_here(card):
             state, detail = "not fetched", "its files are on the hub"
+        elif card.source.kind == "package":
+            state, detail = _place(card), f"the program {card.source.package} keeps its own weights"
         else:
             try:
                 card.verify()

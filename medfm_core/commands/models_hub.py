@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from medfm_core import progress
-from medfm_core.errors import InputError
+from medfm_core.errors import InputError, ResourceError
 from medfm_core.settings import read_hub_settings
 
 if TYPE_CHECKING:
@@ -20,9 +20,41 @@ def pull(args: argparse.Namespace) -> int:
     from medfm_core.hub.pull import pull_card
 
     card = _card(args)
-    _settle_licence(args, card)
+    if card.source.kind == "package":
+        from medfm_core.total_segmentator import check_installed
+
+        return _tell(args, card, "installed", str(check_installed(card)))
+    beside = _needed_beside(card)
+    for needed in (*beside, card):
+        _settle_licence(args, needed)
+    for needed in beside:
+        pull_card(needed, _progress(args))
     state = "fetched" if card.source.kind == "hub" else "whole"
-    return _tell(args, card, state, str(pull_card(card, _progress(args))))
+    folder = pull_card(card, _progress(args))
+    _make_prompts(args, card)
+    return _tell(args, card, state, str(folder))
+
+
+def _needed_beside(card: ModelCard) -> tuple[ModelCard, ...]:
+    """Cards whose files a model cannot do without: the tokenizer of its text encoder."""
+    if card.task != "findings":
+        return ()
+    from medfm_core.text_towers import tokenizer_card
+
+    needed = tokenizer_card(card)
+    return () if needed is None else (needed,)
+
+
+def _make_prompts(args: argparse.Namespace, card: ModelCard) -> None:
+    """Make the sentences' embeddings of a findings model that brings none, so that no analysis has to wait for them."""
+    if card.task != "findings" or any(file.role == "prompts" for file in card.weights):
+        return
+    from medfm_core.findings_model import load_sentences
+
+    try:
+        load_sentences(card, progress=_progress(args))
+    except ResourceError as error:  # the files are there all the same
+        print(f"medfm: the sentences of {card.id} cannot be prepared now: {error}", file=sys.stderr)
 
 
 def take_in(args: argparse.Namespace) -> int:

@@ -92,9 +92,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _entry(checkpoint: Any, names: tuple[str, ...]) -> Any:
     for name in names:
-        if not isinstance(checkpoint, Mapping) or name not in checkpoint:
+        there = [one for one in name.split("|") if isinstance(checkpoint, Mapping) and one in checkpoint]
+        if not there:
             raise WeightsError(f"it has no entry {name!r}", "use the checkpoint that the model card names")
-        checkpoint = checkpoint[name]
+        checkpoint = checkpoint[there[0]]
     return checkpoint
 
 

@@ -1,4 +1,4 @@
-"""Hashes of large files, with progress and a way to stop."""
+"""Hashes of weights, with progress and a way to stop."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 
 from medfm_core.errors import WeightsError
+from medfm_core.hashing import update_from
 from medfm_core.progress import Stage
-
-_CHUNK_BYTES = 1 << 20
 
 
 def sha256_of(path: Path, stage: Stage | None = None) -> str:
@@ -37,11 +36,6 @@ def git_hash_of(path: Path) -> str:
 
 def _digest(path: Path, digest: hashlib._Hash, stage: Stage | None) -> str:
     try:
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
-                if stage is not None:
-                    stage.advance(len(chunk))
+        return update_from(digest, path, stage).hexdigest()
     except OSError as error:
         raise WeightsError(f"cannot read {path} ({error.strerror})", "check its place and rights") from error
-    return digest.hexdigest()

@@ -66,6 +66,7 @@ def import_card(card: ModelCard, given: Path, progress: Progress = SILENT, shape
                 taken += 1
                 fetched = _copy(file, *found, cache, progress)
                 settle(card, file, fetched, root, progress, shapes)
+                fetched.part.unlink(missing_ok=True)
         left = [file.published for file in missing_files(card, root)]
     if left:
         what = f"of {card.id} are still missing: {', '.join(left)}" if taken else f"of {card.id} are in {given}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medfm_core.card_parts import WeightFile
 from medfm_core.card_sources import Recorded, read_record
-from medfm_core.cards import ModelCard
+from medfm_core.cards import ModelCard, not_fetched, verify_card
 from medfm_core.errors import WeightsError
 from medfm_core.hub.hashing import sha256_of
 
@@ -21,6 +21,32 @@ def is_fetched(card: ModelCard) -> bool:
         return False
     record = read_record(root)
     return all(_is_unchanged(root / file.file, file, record.get(file.file)) for file in card.weights)
+
+
+def require_files(card: ModelCard, root: Path | None = None) -> None:
+    """Refuse to load a card whose files are not there and whole.
+
+    Files of the hub whose size and time of change are those of their last check are taken for whole, so that
+    gigabytes are not hashed at each start; `medfm models verify` reads every byte.
+
+    Args:
+        card: the card.
+        root: the folder the files lie in, where it is not the card's own.
+
+    Raises:
+        WeightsError: a file is missing or is not the one that the card means.
+    """
+    if card.source.kind != "hub" or root is not None:
+        verify_card(card, root)
+        return
+    missing = missing_files(card, card.root())
+    if len(missing) == len(card.weights):
+        raise not_fetched(card)
+    if missing:
+        raise WeightsError(
+            f"{missing[0].file} of {card.id} is missing or not the one that the card means",
+            f"run medfm models pull {card.id}, which fetches it again",
+        )
 
 
 def missing_files(card: ModelCard, root: Path) -> tuple[WeightFile, ...]:

@@ -68,22 +68,33 @@ def _pull(card: ModelCard, settings: HubSettings, progress: Progress, shapes: Sh
         revision = clients[0].commit_of(asked)
         write_pin(folder, revision)
     root = make_folder(folder / revision)
-    for file in missing:
+    for files in _by_published(missing):
+        file = files[0]
         asked = Asked(str(card.source.repo), file.published, revision, settings.endpoint, card.source.access)
         fetched = download(Wanted(asked, file.sha256, file.bytes), clients, settings.cache, progress)
-        settle(card, file, fetched, root, progress, shapes)
+        for file in files:
+            settle(card, file, fetched, root, progress, shapes)
+        fetched.part.unlink(missing_ok=True)
     return root
+
+
+def _by_published(files: tuple[WeightFile, ...]) -> list[list[WeightFile]]:
+    """Files of one published checkpoint together, so that it is fetched once."""
+    groups: dict[str, list[WeightFile]] = {}
+    for file in files:
+        groups.setdefault(file.published, []).append(file)
+    return list(groups.values())
 
 
 def settle(
     card: ModelCard, file: WeightFile, fetched: Fetched, root: Path, progress: Progress, shapes: Shapes | None = None
 ) -> None:
-    """Move a verified file to its place, converted where the card says so, and record what it is.
+    """Move a verified file to its place, or make it of the verified file where the card says so, and record it.
 
     Args:
         card: the card.
         file: its entry.
-        fetched: the published file.
+        fetched: the published file; where another is made of it, it stays and the caller deletes it.
         root: the folder of the card's files.
         progress: told of the conversion.
         shapes: as for `pull_card`.
@@ -104,7 +115,6 @@ def settle(
         wanted = expected_shapes(card, file) if shapes is None else shapes[file.file]
         with progress.stage(f"Convert {file.published}"):
             convert_checkpoint(fetched.part, target, file.converted, wanted, source_sha256=fetched.sha256)
-        fetched.part.unlink(missing_ok=True)
         stat = target.stat()
         digest = sha256_of(target)
         entry = Recorded(digest, stat.st_size, stat.st_mtime_ns, fetched.sha256, file.converted.digest)

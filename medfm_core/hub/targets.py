@@ -16,7 +16,14 @@ from medfm_core.strict import nearest
 
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 # Architecture to "module:function".
-TARGETS: dict[str, str] = {}
+TARGETS: dict[str, str] = {
+    "merlin": "medfm_core.published_findings:merlin_shapes",
+    "monai_segresnet": "medfm_core.models.monai_segresnet:tensor_shapes",
+    "monai_vista3d": "medfm_core.models.monai_vista3d:tensor_shapes",
+    "spad_tokenizer": "medfm_core.published_spad:tokenizer_shapes",
+    "spad_vit": "medfm_core.published_spad:encoder_shapes",
+    "totalfm": "medfm_core.published_findings:totalfm_shapes",
+}
 
 
 def expected_shapes(card: ModelCard, file: WeightFile) -> Mapping[str, tuple[int, ...]]:

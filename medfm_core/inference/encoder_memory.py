@@ -49,7 +49,7 @@ def plan_batch(config: VolumeTransformerConfig, size: tuple[int, int, int], devi
     Raises:
         ResourceError: not even one fits.
     """
-    free, each = _free(device), bytes_per_volume(config, size)
+    free, each = free_bytes(device), bytes_per_volume(config, size)
     if each > free:
         raise ResourceError(
             f"encoding an organ needs about {each / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free",
@@ -58,7 +58,7 @@ def plan_batch(config: VolumeTransformerConfig, size: tuple[int, int, int], devi
     return int(max(1, min(_MOST, min(free * _SHARE, _MOST_BYTES) // each)))
 
 
-def _free(device: torch.device) -> float:
+def free_bytes(device: torch.device) -> float:
     """Bytes that may still be taken on a device."""
     if device.type == "cuda":
         import torch

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from medfm_core.settings import read_settings
 
 _THINNEST_MM, _THICKEST_MM = 0.05, 25.0
 _MOST_ANISOTROPIC = 8.0
+_SINGLE: ContextVar[bool] = ContextVar("single_slices", default=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +69,22 @@ def checked_grid(shape: tuple[int, ...], affine: Affine, name: str) -> Grid:
     """Build the grid of an input.
 
     Raises:
-        InputError: not a volume but a single slice.
+        InputError: not a volume but a single slice, and none is asked for (`single_slices`).
     """
-    if len(shape) != 3 or min(shape) < 2:
+    if len(shape) != 3 or (min(shape) < 2 and not (_SINGLE.get() and sorted(shape)[1] > 1)):
         text = " x ".join(str(n) for n in shape)
         raise InputError(f"{name} is no volume: it has {text} voxels", "give a scan with at least 2 slices")
     return Grid(shape, affine)
+
+
+@contextmanager
+def single_slices() -> Iterator[None]:
+    """Within this, an image of one slice is an image like others."""
+    token = _SINGLE.set(True)
+    try:
+        yield
+    finally:
+        _SINGLE.reset(token)
 
 
 def checked_affine(matrix: np.ndarray, name: str) -> Affine:

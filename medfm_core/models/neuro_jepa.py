@@ -191,7 +191,7 @@ class NeuroJepaEncoder(nn.Module):
 
 
 def sizes() -> dict[str, dict[str, Any]]:
-    """Values of `NeuroJepaConfig` by size: tiny, small, base, large, released.
+    """Values of `NeuroJepaConfig` by size: mini, tiny, small, base, large, released.
 
     Raises:
         WeightsError: the files of the sizes are missing or not usable.

@@ -117,6 +117,10 @@ class SpadVit(nn.Module):
         places = rotation_angles(grid, self.config.head_width, self.class_token.device)
         return torch.cat([torch.zeros_like(places[:1]), places])
 
+    def rotation(self, grid: tuple[int, int, int]) -> Rotation:
+        """What the blocks turn queries and keys by, for the class token and a grid's places."""
+        return rotation_of(self.angles(grid))
+
     def with_class_token(self, tokens: Tensor) -> Tensor:
         """Put the class token before tokens `(B, N, width)`."""
         return torch.cat([self.class_token.to(tokens.dtype).expand(len(tokens), -1, -1), tokens], dim=1)
@@ -134,7 +138,7 @@ class SpadVit(nn.Module):
     def forward(self, volume: Tensor, degree: int) -> Tensor:
         """Return class token and tokens after the last norm, `(B, 1 + N, width)`; see `embed`."""
         tokens = self.with_class_token(self.embed(volume, degree))
-        rotation = rotation_of(self.angles(self.config.token_grid(volume.shape[2:], degree)))
+        rotation = self.rotation(self.config.token_grid(volume.shape[2:], degree))
         return self.norm(self.run_blocks(tokens, rotation))
 
     def set_activation_checkpointing(self, on: bool) -> None:

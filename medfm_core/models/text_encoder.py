@@ -68,17 +68,17 @@ class SentenceEncoder:
         """Tokens of each sentence, and which of them count in its mean."""
         if not sentences:
             return [], []
+        written = [self._reading.written(sentence) for sentence in sentences]
         found = self._tokenizer(
-            sentences, truncation=True, max_length=self._limit, padding=False, return_special_tokens_mask=True
+            written, truncation=True, max_length=self._limit, padding=False, return_special_tokens_mask=True
         )
-        content = [[not mark for mark in marks] for marks in found["special_tokens_mask"]]
-        if any(not any(flags) for flags in content):
+        marks = [list(map(bool, flags)) for flags in found["special_tokens_mask"]]
+        if any(all(flags) for flags in marks):
             raise InputError("a sentence has no word that the text tower knows", "leave it out or correct it")
         full = sum(len(tokens) >= self._limit for tokens in found["input_ids"])
         if full:
             _LOG.warning("%d sentences fill the %d tokens that are read; what follows is left out.", full, self._limit)
-        counted = content if self._reading.pooling == "content" else [[True] * len(flags) for flags in content]
-        return found["input_ids"], counted
+        return found["input_ids"], [self._reading.counted(flags) for flags in marks]
 
     def _encode_batch(self, tokens: Tensor, counted: Tensor) -> Tensor:
         tokens = tokens.to(self._model.device)

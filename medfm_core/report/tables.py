@@ -55,6 +55,8 @@ def labels_json(analysis: Analysis) -> str:
             "colour": list(organ.colour),
             "code": _code(organ.code),
             "laterality": _code(organ.laterality),
+            "region": _code(organ.region),
+            "category": _code(organ.category),
             "parts": list(organ.parts),
         }
         for organ in map(vocabulary.by_name, analysis.segmentation.covered)
@@ -96,7 +98,7 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
             "id": card.id,
             "card_sha256": card.digest,
             "licence": card.licence,
-            "weights": [{"file": w.file, "sha256": w.sha256} for w in card.weights],
+            "weights": [{"file": w.file, "sha256": card.sha256_of(w.role)} for w in card.weights],
             "covers": list(segmentation.covered),
         },
         "run": {

@@ -1,18 +1,31 @@
-"""Augmentation of crops, by name; every draw comes from the generator given."""
+"""Augmentation of crops, by name; every draw comes from the generator given.
+
+`brain` is that of Neuro-JEPA's pre-training, mirrored from side to side alone; `brain_flips` reverses all three axes,
+as published, which gives up what is left and what is up. Both note first where there is tissue.
+
+Source: Neuro-JEPA spec, sections 1.3 and 14.3.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import product
 
 import numpy as np
+import torch
 
 from medfm_core.anatomy import load_vocabulary
+from training.data.crops import is_scaled
 from training.data.stored_volume import StoredVolume
+from training.data.volume_statistics import quantile
+from training.masking.foreground import foreground_voxels
 
 _SIDE = re.compile("left|right", re.IGNORECASE)
 _CT_UNIT_HU = 20.0
+_MOST_BIAS = 0.1  # of each coefficient
 
 
 @dataclass(frozen=True)
@@ -23,11 +36,18 @@ class Crop:
         image: `(D, H, W)` float32, in the image's units.
         labels: `(D, H, W)` int16, None without labels.
         volume: where it comes from.
+        foreground: `(D, H, W)` bool, where there is tissue; None if nobody asked before the values changed.
     """
 
     image: np.ndarray
     labels: np.ndarray | None
     volume: StoredVolume
+    foreground: np.ndarray | None = None
+
+    def flipped(self, axes: int | tuple[int, ...], labels: np.ndarray | None) -> Crop:
+        """Reverse axes of image and foreground; the labels are given, they may also change their names."""
+        tissue = None if self.foreground is None else np.flip(self.foreground, axes)
+        return replace(self, image=np.flip(self.image, axes), labels=labels, foreground=tissue)
 
 
 Step = Callable[[Crop, np.random.Generator], Crop]
@@ -41,7 +61,7 @@ def mirror(crop: Crop, rng: np.random.Generator) -> Crop:
     labels = crop.labels
     if labels is not None:
         labels = swap_sides(np.flip(labels, axis), crop.volume.label_names)
-    return Crop(np.flip(crop.image, axis), labels, crop.volume)
+    return crop.flipped(axis, labels)
 
 
 def flips(crop: Crop, rng: np.random.Generator) -> Crop:
@@ -50,7 +70,7 @@ def flips(crop: Crop, rng: np.random.Generator) -> Crop:
     side = next(axis for axis, code in enumerate(crop.volume.affine.codes) if code in "LR")
     axes = tuple(axis for axis in range(3) if axis != side and rng.random() < 0.5)
     labels = None if crop.labels is None else np.flip(crop.labels, axes)
-    return Crop(np.flip(crop.image, axes), labels, crop.volume)
+    return crop.flipped(axes, labels)
 
 
 def intensity(crop: Crop, rng: np.random.Generator) -> Crop:
@@ -67,7 +87,61 @@ def intensity(crop: Crop, rng: np.random.Generator) -> Crop:
     image += np.float32(shift)
     if noise:
         image += rng.standard_normal(image.shape, np.float32) * np.float32(noise)
-    return Crop(image, crop.labels, crop.volume)
+    return replace(crop, image=image)
+
+
+def tissue(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Note where there is tissue, before values change: after noise nearly everything would count."""
+    voxels = foreground_voxels(torch.from_numpy(np.ascontiguousarray(crop.image))[None])
+    return replace(crop, foreground=voxels.numpy())
+
+
+def bias_field(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Multiply every other crop by the exponential of a random polynomial of degree 3, as an uneven coil does."""
+    if rng.random() < 0.5:
+        return crop
+    lines = [np.linspace(-1, 1, count, dtype=np.float32) for count in crop.image.shape]
+    field = np.zeros(crop.image.shape, np.float32)
+    for i, j, k in product(range(4), repeat=3):
+        if i + j + k <= 3:
+            weight = np.float32(rng.uniform(0, _MOST_BIAS))
+            powers = zip(lines, (i, j, k), strict=True)
+            field += weight * reduce(np.multiply, np.ix_(*(line**power for line, power in powers)))
+    return replace(crop, image=crop.image * np.exp(field))
+
+
+def gamma(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Bend the contrast of every other crop by a power from 0.6 to 1.5 between its lowest and highest value."""
+    if rng.random() < 0.5:
+        return crop
+    low, high = float(crop.image.min()), float(crop.image.max())
+    if not high > low:
+        return crop
+    bent = ((crop.image - np.float32(low)) / np.float32(high - low)) ** np.float32(rng.uniform(0.6, 1.5))
+    return replace(crop, image=bent * np.float32(high - low) + np.float32(low))
+
+
+def noise(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Add noise to every other crop, of a deviation up to a tenth of the range of values."""
+    if rng.random() < 0.5:
+        return crop
+    deviation = np.float32(rng.uniform(0, 0.1) * _range(crop))
+    return replace(crop, image=crop.image + deviation * rng.standard_normal(crop.image.shape, np.float32))
+
+
+def offset(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Shift all values of every other crop by up to a tenth of their range."""
+    if rng.random() < 0.5:
+        return crop
+    return replace(crop, image=crop.image + np.float32(rng.uniform(-0.1, 0.1) * _range(crop)))
+
+
+def _range(crop: Crop) -> float:
+    """From the 0.5th to the 99.5th percentile of the whole volume; 1 for values that are scaled already."""
+    if is_scaled(crop.volume):
+        return 1.0
+    statistics = crop.volume.facts["statistics"]
+    return quantile(statistics, 99.5) - quantile(statistics, 0.5)
 
 
 AUGMENTATIONS: dict[str, tuple[Step, ...]] = {
@@ -77,6 +151,8 @@ AUGMENTATIONS: dict[str, tuple[Step, ...]] = {
     "intensity": (intensity,),
     "mirror_intensity": (mirror, intensity),
     "flip_intensity": (flips, intensity),
+    "brain": (tissue, mirror, bias_field, gamma, noise, offset),
+    "brain_flips": (tissue, flips, bias_field, gamma, noise, offset),
 }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from medfm_core.card_parts import Intensity
+from medfm_core.slices import between
+from training.data.preparation import PREPARATIONS
 from training.data.stored_volume import StoredVolume
 from training.data.volume_statistics import quantile
 
@@ -37,11 +39,21 @@ def draw_start(
 
 
 def resolved(intensity: Intensity, volume: StoredVolume) -> Intensity:
-    """An intensity rule that depends on the whole volume as one that does not, by the volume's statistics."""
+    """An intensity rule that depends on the whole volume as one that does not, by the volume's statistics.
+
+    Volumes whose preparation scales values already are left as they are.
+    """
+    if is_scaled(volume):
+        return Intensity("none")
     if intensity.kind != "percentiles":
         return intensity
-    low, high = (quantile(volume.facts["statistics"], percent) for percent in intensity.percentiles)
-    return Intensity("clip_scale", hu=(low, high if high > low else low + 1.0), to=intensity.to)
+    return between(intensity, *(quantile(volume.facts["statistics"], percent) for percent in intensity.percentiles))
+
+
+def is_scaled(volume: StoredVolume) -> bool:
+    """Whether a volume's values were stored as they enter the network."""
+    way = PREPARATIONS.get(volume.facts.get("preparation", {}).get("name", ""))
+    return way is not None and way.scales
 
 
 def centre_start(shape: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:

@@ -5,7 +5,7 @@
 | `subject` | who; all rows of a subject stay in one split |
 | `study` | which examination of the subject |
 | `path` | image file or DICOM folder, absolute or relative to the manifest |
-| `modality` | `CT`, `MR` or `PT` |
+| `modality` | `CT`, `MR`, `PT`, `CR`, `DX`, `US`, or `OT` for anything else |
 | `sequence` | (optional) MR sequence such as `T1w`, contrast phase, ...: tells volumes of one study apart |
 | `series` | (optional) which series of a DICOM folder, as `medfm analyze --series` takes it |
 | `organs` | (optional) organs that the volume shows, separated by `;`; empty: not known |

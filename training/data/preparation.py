@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 import yaml
 
+from medfm_core.brain_grid import to_brain_grid
 from medfm_core.card_parts import InputSpec
 from medfm_core.cards import load_card
 from medfm_core.errors import InputError, ModalityError
-from medfm_core.io import clamp_air
+from medfm_core.io import clamp_air, read_volume
+from medfm_core.io.picture import read_image
 from medfm_core.organ_volumes import to_organ_grid
 from medfm_core.preprocessing import to_model_grid
+from medfm_core.slices import to_slices
 from medfm_core.strict import from_dict, to_dict, unknown_name
 from medfm_core.volume import Volume, reorient, resample, resample_to
 
@@ -37,12 +40,16 @@ class Preparation:
         reads: entries of the `input` that decide the result: they, the name and the version identify it.
         version: raised whenever the same input gives another result.
         modalities: which it is for.
+        scales: whether values are stored as they enter the network, the card's intensity rule applied.
+        open: reads a file or folder, `(source, series=...)`.
     """
 
     run: Callable[[Volume, InputSpec], Volume]
     reads: tuple[str, ...]
     version: int
     modalities: tuple[str, ...]
+    scales: bool = False
+    open: Callable[..., Volume] = read_volume
 
 
 def body_ct(image: Volume, spec: InputSpec) -> Volume:
@@ -68,6 +75,11 @@ def whole_image(image: Volume, spec: InputSpec) -> Volume:
     return network_order(oriented if same else resample(oriented, wanted))
 
 
+def brain_mr(image: Volume, spec: InputSpec) -> Volume:
+    """A stripped brain MRI in the network's box, scaled to [0, 1]: the published chain in its training order."""
+    return to_brain_grid(image, spec)
+
+
 def network_order(volume: Volume) -> Volume:
     """Reverse the array axes, (I, J, K) to (D, H, W) = (K, J, I); the affine follows."""
     step = np.zeros((4, 4))
@@ -81,6 +93,10 @@ PREPARATIONS: dict[str, Preparation] = {
     "whole_image": Preparation(
         whole_image, ("orientation", "spacing_mm", "spacing_rule"), 1, ("MR", "PT", "CT")
     ),
+    "slices": Preparation(
+        to_slices, ("spacing_mm", "crop"), 1, ("CT", "MR", "PT", "CR", "DX", "US", "OT"), open=read_image
+    ),
+    "brain_mr": Preparation(brain_mr, ("orientation", "spacing_mm", "size", "intensity"), 1, ("MR",), scales=True),
 }  # fmt: skip
 
 
@@ -126,6 +142,10 @@ class PreparationPlan:
             "modality": modality,
             "input": {key: entries[key] for key in way.reads if key in entries},
         }
+
+    def open(self, source: str | Path, modality: str, series: str | None = None) -> Volume:
+        """Read an image as its preparation wants it read: some take 2D images too."""
+        return PREPARATIONS[self.choose(modality)].open(source, series=series)
 
     def run(self, image: Volume, labels: Volume | None) -> tuple[Volume, Volume | None]:
         """Prepare an image, and bring its label map onto the same grid.

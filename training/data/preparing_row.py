@@ -173,7 +173,7 @@ def _prepare(job: RowJob) -> tuple[Volume, Volume | None, dict[str, Any]]:
         MedFMError: it cannot be read or prepared.
     """
     row = job.row
-    image = read_volume(row.path, series=row.series or None)
+    image = job.plan.open(row.path, row.modality, row.series or None)
     cautions = image_doubts(image, row.modality)
     if _blocked(_plain(cautions), job.options):
         raise _RefusedError(cautions, thumbnail(image))

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medfm_core.errors import InputError
+from medfm_core.hashing import file_sha256
 
-_CHUNK = 1 << 20
 _DETACHED = re.compile(rb"^(?:ElementDataFile\s*=|data ?file\s*:)\s*(.+?)\s*$", re.IGNORECASE | re.MULTILINE)
 _PAIRS = {".hdr": ".img", ".img": ".hdr"}
 
@@ -76,14 +76,10 @@ def fingerprint(files: Iterable[Path]) -> str:
 
 
 def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
+        return file_sha256(file)
     except OSError as error:
         raise InputError(f"cannot read {file} ({error.strerror})", "check that it is there and may be read") from error
-    return digest.hexdigest()
 
 
 def _named_in(header: Path) -> list[Path]:

@@ -101,6 +101,7 @@ class Volumes:
 
         Returns:
             `image` `(C, D, H, W)` float32; `labels` `(D, H, W)` int16 if configured; `spacing_mm` `(3,)` float32;
+            `foreground` `(D, H, W)` bool with the augmentations of brains, as it was before values changed;
             `target.<name>` float32 for numbers (NaN: missing) and int64 for categories (-1: missing).
         """
         volume, row = self.volume(item), self._rows[item // self.config.crops_per_volume]
@@ -161,8 +162,10 @@ class Volumes:
             for step in AUGMENTATIONS[self.config.augment]:
                 crop = step(crop, rng)
         image = torch.from_numpy(np.ascontiguousarray(crop.image))
-        sample = {"image": to_channels(image, resolved(self._spec.intensity, volume))}
+        sample = {"image": to_channels(image, resolved(self._spec.intensity_of(volume.modality), volume))}
         sample["spacing_mm"] = torch.tensor(volume.spacing, dtype=torch.float32)
+        if crop.foreground is not None:
+            sample["foreground"] = torch.from_numpy(np.ascontiguousarray(crop.foreground))
         if crop.labels is not None:
             sample["labels"] = torch.from_numpy(np.ascontiguousarray(crop.labels))
         return sample

@@ -39,6 +39,8 @@ def build_objective(recipe: Recipe) -> Objective:
 def build_source(recipe: Recipe) -> Source:
     """Build the data source; missing files are found here, before anything is trained."""
     source = find_part("data", recipe.names["data"]).make(recipe.data)
+    if hasattr(source, "set_batch_size"):  # whose samples must know what they are batched with
+        source.set_batch_size(recipe.run.batch_size)
     if not len(source):
         raise InputError("the data source holds nothing to train on", "check the recipe's data section")
     return source

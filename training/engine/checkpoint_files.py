@@ -8,7 +8,6 @@ removed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medfm_core.errors import InputError, WeightsError
+from medfm_core.hashing import file_sha256
 from medfm_core.io.atomic import write_error
 from medfm_core.strict import from_dict, to_dict
 
@@ -29,7 +29,6 @@ MANIFEST = "manifest.json"
 MODEL = "model.safetensors"
 OPTIMISER = "optimiser.safetensors"
 STATE = "state.json"
-_CHUNK = 1 << 20
 _FOREIGN_SECONDS = 24 * 3600
 _HIDDEN = re.compile(r"\.(step_\d{8,})_(part|old|gone)-(\d+)")
 _FIX = "remove it and resume from the one before"
@@ -104,7 +103,7 @@ def seal(folder: Path, step: int, metric: float | None, recipe_hash: str) -> Non
     for name in (MODEL, OPTIMISER, STATE):
         path = folder / name
         sync(path)
-        files[name] = FileInfo(path.stat().st_size, _sha256(path))
+        files[name] = FileInfo(path.stat().st_size, file_sha256(path))
     text = json.dumps(to_dict(Manifest(SCHEMA, step, metric, recipe_hash, files)), indent=1)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     sync(folder / MANIFEST)
@@ -145,7 +144,7 @@ def check_content(folder: Path, name: str, manifest: Manifest) -> None:
         WeightsError: the file is not the one that was written.
     """
     try:
-        digest = _sha256(folder / name)
+        digest = file_sha256(folder / name)
     except OSError as error:
         raise WeightsError(f"cannot read {folder / name} ({error.strerror})", "check the disk") from error
     if digest != manifest.files[name].sha256:
@@ -245,11 +244,3 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -168,7 +168,8 @@ class Training:
 
     def _look(self, monitor: Monitor, watched: MonitorSet) -> None:
         if len(watched) and monitor.wants_features(self.step):
-            figures = monitor.features(self.step, *watched.look(self.fabric.device))
+            device = self.fabric.device
+            figures = monitor.features(self.step, *watched.look(device), watched.figures(device))
             if self.fabric.is_global_zero:
                 self.best.see(self.step, figures)
 

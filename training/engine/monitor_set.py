@@ -59,6 +59,18 @@ class MonitorSet:
         objective.train(was_training)
         return torch.cat(features), self._targets(), self._subjects()
 
+    @torch.no_grad()
+    def figures(self, device: torch.device) -> dict[str, float]:
+        """What the objective says of the samples, all at once; see `Objective.watch`."""
+        objective, was_training = self._objective, self._objective.training
+        if type(objective).watch is Objective.watch:
+            return {}
+        objective.eval()
+        batch = default_collate([_tensors(sample) for sample in self._samples])
+        found = objective.watch({name: value.to(device) for name, value in batch.items()})
+        objective.train(was_training)
+        return {name: float(value) for name, value in found.items()}
+
     def _targets(self) -> dict[str, Sequence[Any]]:
         names = sorted({n for sample in self._samples for n in sample if n.startswith("target.")})
         return {name.removeprefix("target."): [_plain(s.get(name)) for s in self._samples] for name in names}

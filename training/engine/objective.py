@@ -68,6 +68,10 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def watch(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Figures of the fixed samples for the log, as scalars by name `group/name`; none by default."""
+        return {}
+
     def exported(self) -> nn.Module:
         """The part that becomes shipped weights."""
         raise NotImplementedError

@@ -47,7 +47,9 @@ PARTS: dict[str, dict[str, Part]] = {
     "model": {
         "neuro_jepa": Part("medfm_core.models.neuro_jepa:NeuroJepaConfig", sizes="medfm_core.models.neuro_jepa:sizes"),
         "organ_segmenter": Part("medfm_core.models.segmenter:SegmenterConfig"),
+        "pan_fm": Part("medfm_core.models.pan_fm:PanFMConfig", sizes="medfm_core.models.pan_fm:sizes"),
         "report_writer": Part("medfm_core.models.report_writer:ReportWriterConfig"),
+        "spad_encoder": Part("training.heads.spad_encoder:SpadEncoderConfig", sizes="medfm_core.models.spad_vit:sizes"),
         "spad_tokenizer": Part(
             "medfm_core.models.spad_tokenizer:SpadTokenizerConfig", sizes="medfm_core.models.spad_tokenizer:sizes"
         ),
@@ -62,11 +64,18 @@ PARTS: dict[str, dict[str, Part]] = {
             "training.objectives.organ_segmentation:OrganSegmentationConfig",
             "training.objectives.organ_segmentation:OrganSegmentation",
         ),
+        "pan_fm": Part(
+            "training.objectives.pan_fm_config:PanFMObjectiveConfig", "training.objectives.pan_fm:PanFMObjective"
+        ),
         "report_generation": Part(
             "training.objectives.report_generation:ReportGenerationConfig",
             "training.objectives.report_generation:ReportGeneration",
         ),
         "spad_mim": Part("training.objectives.spad_mim:SpadMimConfig", "training.objectives.spad_mim:SpadMim"),
+        "spad_segmentation": Part(
+            "training.objectives.spad_segmentation:SpadSegmentationConfig",
+            "training.objectives.spad_segmentation:SpadSegmentation",
+        ),
         "spad_tokenizer": Part(
             "training.objectives.spad_tokenizer:SpadTokenizerObjectiveConfig",
             "training.objectives.spad_tokenizer:SpadTokenizerObjective",
@@ -87,8 +96,13 @@ PARTS: dict[str, dict[str, Part]] = {
         "label_volumes": Part(
             "training.data.label_volumes:LabelVolumesConfig", "training.data.label_volumes:LabelVolumes"
         ),
+        "medmnist": Part("training.data.medmnist:MedMnistConfig", "training.data.medmnist:MedMnist"),
         "organ_pairs": Part(
             "training.data.organ_pairs_config:OrganPairsConfig", "training.data.organ_pairs:OrganPairs"
+        ),
+        "organ_sets": Part("training.data.organ_sets_config:OrganSetsConfig", "training.data.organ_sets:OrganSets"),
+        "spacing_buckets": Part(
+            "training.data.spacing_buckets_config:SpacingBucketsConfig", "training.data.spacing_buckets:SpacingBuckets"
         ),
         "target_volumes": Part(
             "training.data.target_volumes:TargetVolumesConfig", "training.data.target_volumes:TargetVolumes"

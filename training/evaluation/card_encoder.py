@@ -52,4 +52,11 @@ def _transformer(card: ModelCard) -> nn.Module:
     return encoder.eval().requires_grad_(False)
 
 
-_LOADERS = {"totalfm": _totalfm, "volume_transformer": _transformer}
+def _spad(card: ModelCard) -> nn.Module:
+    from medfm_core.models.spad_cards import load_encoder
+    from training.heads.spad_encoder import spad_encoder
+
+    return spad_encoder(load_encoder(card)).eval()
+
+
+_LOADERS = {"spad_vit": _spad, "totalfm": _totalfm, "volume_transformer": _transformer}

@@ -96,7 +96,7 @@ def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[st
     """
     trained_on = dict(described.get("recipe", {}).get("data", {}))
     data = {}
-    if trained_on.pop("name", None) == "volumes":
+    if trained_on.pop("name", None) in ("volumes", "spacing_buckets"):  # whose crops are told in tokens
         kept = ("card", "input", "preparation", "crop", "split_seed", "train", "val", "skip_failed")
         data = {name: trained_on[name] for name in kept if name in trained_on}
     card = request.prepared_for or request.card

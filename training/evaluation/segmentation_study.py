@@ -17,7 +17,9 @@ import numpy as np
 
 from medfm_core.errors import InputError
 from medfm_core.io.atomic import atomic_text
+from medfm_core.layers.anisotropy import degree_of_anisotropy
 from medfm_core.progress import SILENT, Progress
+from medfm_core.slices import slice_spacing
 from medfm_core.strict import from_dict, to_dict
 from training.data.label_volumes import LabelVolumes, LabelVolumesConfig
 from training.evaluation.bootstrap import BootstrapPlan
@@ -114,7 +116,17 @@ def segmentation_recipe(inputs: SegmentationInputs, start: Path | None, frozen: 
     if start is not None:
         run["start_from"] = str(start)
     optim = {"lr": 2e-3 if frozen else 3e-4, "warmup_steps": min(20, steps)}
-    return {"model": earlier["model"], "objective": objective, "data": data, "optim": optim, "run": run}
+    return {"model": _model(inputs), "objective": objective, "data": data, "optim": optim, "run": run}
+
+
+def _model(inputs: SegmentationInputs) -> dict[str, Any]:
+    """The encoder's own model; one that adapts to voxel spacing is fixed to that of the volumes."""
+    model = dict(inputs.described["recipe"]["model"])
+    if model["name"] != "spad_vit":
+        return model
+    volume = inputs.source.volume(0)
+    degree = degree_of_anisotropy(slice_spacing(volume.shape, volume.spacing))
+    return {**model, "name": "spad_encoder", "degree": degree}
 
 
 def judge_segmentation(

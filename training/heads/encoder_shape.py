@@ -8,19 +8,27 @@ from typing import Any
 from torch import Tensor, nn
 
 from medfm_core.errors import InputError
+from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
 from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
+from training.heads.spad_encoder import spad_encoder
 
 
 def encoder_of(model: Any) -> nn.Module:
-    """The encoder itself, built from a configuration where one is given: a volume transformer's, or one with `build`.
+    """The encoder itself, built from a configuration where one is given.
+
+    That is a volume transformer's, a SPAD transformer's, or one with `build`.
 
     Raises:
         InputError: it is neither.
     """
+    if isinstance(model, SpadVit):
+        return spad_encoder(model)
     if isinstance(model, nn.Module):
         return model
     if isinstance(model, VolumeTransformerConfig):
         return VolumeTransformer(model)
+    if isinstance(model, SpadVitConfig) and not hasattr(model, "build"):
+        return spad_encoder(model)
     if callable(getattr(model, "build", None)):
         return model.build()
     raise InputError(f"no encoder can be built from {type(model).__name__}", "choose a model with tokens")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -39,10 +41,46 @@ def degree_of_batch(batch: dict[str, Tensor]) -> int:
     Raises:
         InputError: they differ, and one batch is one degree.
     """
-    degrees = set(batch["degree"].flatten().tolist())
+    degrees = set(degrees_of(batch))
     if len(degrees) != 1:
         raise InputError(
             f"a batch holds volumes of the degrees of anisotropy {sorted(degrees)}",
             "batch volumes of one degree together, or prepare all at one spacing",
         )
-    return int(degrees.pop())
+    return degrees.pop()
+
+
+def by_degree(batch: dict[str, Tensor], read: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Read one vector of each volume, those of one degree of anisotropy together.
+
+    Args:
+        batch: `image` `(B, C, D, H, W)`, and `degree` `(B,)` or what `with_degree` tells it by.
+        read: from volumes of a degree, `(b, C, D, H, W)`, to vectors `(b, F)`.
+
+    Returns:
+        `(B, F)`, in the order of the batch.
+
+    Raises:
+        InputError: nothing tells the degrees.
+    """
+    images, degrees = batch["image"], degrees_of(batch)
+    found: dict[int, Tensor] = {}
+    for degree in sorted(set(degrees)):
+        places = [place for place, one in enumerate(degrees) if one == degree]
+        found.update(zip(places, read(images[places], degree), strict=True))
+    return torch.stack([found[place] for place in range(len(images))])
+
+
+def degrees_of(batch: dict[str, Tensor]) -> list[int]:
+    """The degree of anisotropy of each sample of a batch.
+
+    Raises:
+        InputError: nothing tells it.
+    """
+    if "degree" in batch:
+        return [int(value) for value in batch["degree"].flatten().tolist()]
+    if "spacing_mm" in batch:
+        return [degree_of_anisotropy(spacing) for spacing in batch["spacing_mm"].tolist()]
+    if batch["image"].shape[2] == 1:
+        return [SINGLE_SLICE_DEGREE] * len(batch["image"])
+    raise InputError("the batch does not say how thick slices are", "choose a data source that gives spacing_mm")

@@ -24,7 +24,7 @@ from training.masking.provider import MaskRequest, check_ratio
 from training.masking.random_tokens import RandomMask
 from training.masking.split import split_mask
 from training.objectives.soft_token_losses import effective_share, entropy_loss
-from training.objectives.spad_batch import degree_of_batch, with_degree
+from training.objectives.spad_batch import by_degree, degree_of_batch, with_degree
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class SpadMim(Objective):
             tokens = batch["mask"].shape[1]
             raise InputError(f"the masks are of {tokens} tokens, the volumes have {logits.shape[1]}", "draw them anew")
         truth = gather_tokens(logits, hidden)
-        predicted = self.model(vit_input(batch["image"]), degree, visible, hidden)
+        predicted = self.model(vit_input(batch["image"], self._channels), degree, visible, hidden)
         loss = soft_cross_entropy(predicted, truth)
         floor, mean = entropy_loss(truth), truth.softmax(dim=-1).flatten(0, 1).mean(0)
         return {
@@ -129,13 +129,16 @@ class SpadMim(Objective):
     @torch.no_grad()
     def target_logits(self, volume: Tensor, degree: int) -> Tensor:
         """Logits of the true tokens, `(B, N, K)` float32, W fastest."""
-        return self.tokenizer.logits(tokenizer_input(volume), degree).flatten(1, 3)
+        return self.tokenizer.logits(tokenizer_input(volume, self.tokenizer.config.channels), degree).flatten(1, 3)
 
     @torch.no_grad()
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
-        """Represent volumes by the mean of their tokens, nothing hidden, `(B, width)` float32."""
-        tokens = self.model.encoder(vit_input(batch["image"]), degree_of_batch(batch))
-        return tokens[:, 1:].float().mean(dim=1)
+        """Represent volumes by the mean of their tokens, nothing hidden, `(B, width)` float32; degrees may differ."""
+        return by_degree(batch, lambda images, degree: self._tokens(images, degree).float().mean(dim=1))
+
+    def tokens(self, batch: dict[str, Tensor]) -> Tensor:
+        """The tokens of volumes of one degree, nothing hidden, `(B, N, width)`."""
+        return self._tokens(batch["image"], degree_of_batch(batch))
 
     def exported(self) -> nn.Module:
         """The transformer, without mask token and head."""
@@ -153,6 +156,13 @@ class SpadMim(Objective):
     def set_activation_checkpointing(self, on: bool) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""
         self.model.encoder.set_activation_checkpointing(on)
+
+    @property
+    def _channels(self) -> int:
+        return self.model.encoder.config.channels
+
+    def _tokens(self, images: Tensor, degree: int) -> Tensor:
+        return self.model.encoder(vit_input(images, self._channels), degree)[:, 1:]
 
 
 def soft_cross_entropy(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from training.engine.objective import Objective, Sample
 from training.objectives.adversarial_gate import AdversarialGate
 from training.objectives.perceptual import PerceptualName, draw_slices, make_perceptual
 from training.objectives.soft_token_losses import distinct_share, effective_share, entropy_loss, prior_loss
-from training.objectives.spad_batch import degree_of_batch, with_degree
+from training.objectives.spad_batch import by_degree, degree_of_batch, with_degree
 from training.objectives.spad_discriminator import SpadDiscriminator, discriminator_loss, generator_loss
 
 _GENERATOR, _DISCRIMINATOR = "generator", "discriminator"
@@ -131,7 +131,7 @@ class SpadTokenizerObjective(Objective):
         Raises:
             InputError: the samples differ in degree, or the volume fits the tokenizer in no way.
         """
-        volume, degree = tokenizer_input(batch["image"]), degree_of_batch(batch)
+        volume, degree = tokenizer_input(batch["image"], self.model.config.channels), degree_of_batch(batch)
         if turn == _DISCRIMINATOR:
             return self._discriminator_turn(volume, degree)
         drawn = self.model(volume, degree)
@@ -145,9 +145,13 @@ class SpadTokenizerObjective(Objective):
         return {"loss": loss} | {name: value.detach() for name, value in parts.items()}
 
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
-        """Mean features before quantisation, `(B, width)` float32."""
-        features = self.model.encode(tokenizer_input(batch["image"]), degree_of_batch(batch))
-        return features.float().flatten(2).mean(dim=2)
+        """Mean features before quantisation, `(B, width)` float32; samples may differ in degree."""
+
+        def mean(images: Tensor, degree: int) -> Tensor:
+            features = self.model.encode(tokenizer_input(images, self.model.config.channels), degree)
+            return features.float().flatten(2).mean(dim=2)
+
+        return by_degree(batch, mean)
 
     def exported(self) -> nn.Module:
         """The tokenizer."""

@@ -197,6 +197,7 @@ class Monitor:
         features: Tensor,
         targets: Mapping[str, Sequence[Any]] | None = None,
         subjects: Sequence[Any] | None = None,
+        others: Mapping[str, float] | None = None,
     ) -> dict[str, float]:
         """Look at the representation of the monitor set; call it with step 0 too, to see where the run starts.
 
@@ -205,6 +206,7 @@ class Monitor:
             features: of the fixed monitor set, `(N, F)`, on any device.
             targets: what a probe shall read, see `training.engine.monitors.probe.probe`; None for no probe.
             subjects: whom each sample is of, `(N,)`; every sample is its own subject if not given.
+            others: figures of the same samples that the objective has made itself.
 
         Returns:
             The figures by name, as in the log; none on a process that does not write.
@@ -223,6 +225,7 @@ class Monitor:
             figures = dict.fromkeys(("health/effective_rank", "health/mean_cosine", "health/limit"), float("nan"))
         if targets and health is not None and self._due(step, self._config.probe_every):
             figures |= self._probe(step, features, targets, subjects)
+        figures |= others or {}
         self._write(step, figures)
         return figures
 

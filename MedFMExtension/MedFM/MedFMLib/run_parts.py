@@ -1,0 +1,106 @@
+"""What a run is asked for, what the panel shows of it, and what its result is marked with."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from .results import Result
+from .run_states import RunState
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked for; the names are those of the worker's request `analyze`.
+
+    Attributes:
+        device: "auto", "cpu", "cuda", ...
+        model: organ segmenter; "" for the default one.
+        findings_model: "" for the default one.
+        findings: whether findings are assessed; None for where a findings model is there.
+        force: go on although the scan does not look like a CT in Hounsfield units.
+        organs: keep only these; empty for all.
+        keep_in: folder that keeps the results; "" for a temporary one that goes with the panel.
+    """
+
+    device: str = "auto"
+    model: str = ""
+    findings_model: str = ""
+    findings: bool | None = None
+    force: bool = False
+    organs: tuple[str, ...] = ()
+    keep_in: str = ""
+
+    def arguments(self, source: str, out: str) -> dict[str, Any]:
+        """The arguments of the request."""
+        chosen = {"model": self.model, "findings_model": self.findings_model, "organs": list(self.organs)}
+        fixed = {"source": source, "out": out, "device": self.device, "findings": self.findings, "force": self.force}
+        return fixed | {name: value for name, value in chosen.items() if value}
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What the panel shows of a run.
+
+    Attributes:
+        state: where it is.
+        button: text of the one button.
+        is_button_enabled: whether it can be pressed, as far as the run decides.
+        are_inputs_enabled: whether the choices can be changed.
+        percent: of the whole, 0 to 100.
+        stage: what is being done.
+        time_left: "about 2 min left"; "" where it is not known.
+        message: how it ended, or why not; one or two sentences.
+        warnings: sentences about the input and the result.
+        log: the last lines of what was told.
+    """
+
+    state: RunState
+    button: str
+    is_button_enabled: bool
+    are_inputs_enabled: bool
+    percent: int
+    stage: str = ""
+    time_left: str = ""
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    log: tuple[str, ...] = ()
+
+
+def provenance_of(result: Result) -> dict[str, str]:
+    """What every node made of a result carries: models, hashes, version, time, device, notice."""
+    manifest = result.manifest
+    findings = (manifest.get("findings") or {}).get("model") or {}
+    found = {
+        "Version": manifest.get("medfm"),
+        "Created": manifest.get("created"),
+        "Model": manifest["model"].get("id"),
+        "ModelCardSha256": manifest["model"].get("card_sha256"),
+        "FindingsModel": findings.get("id"),
+        "Device": (manifest.get("run") or {}).get("device"),
+        "InputSha256": (manifest.get("input") or {}).get("voxels_sha256"),
+        "Notice": manifest.get("notice"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def folder_name(text: str) -> str:
+    """A volume's name as that of a folder on any system."""
+    kept = "".join(letter if letter.isalnum() or letter in " ._-" else "_" for letter in text).strip(" .")
+    return kept[:80].strip(" .") or "scan"
+
+
+def time_left(seconds: float | None, told_at: float) -> str:
+    """How long it will take from now on; it counts down between two events."""
+    if seconds is None:
+        return ""
+    left = seconds - (time.monotonic() - told_at)
+    return "almost done" if left < 2 else f"about {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """A time for the user, as exact as it can be known."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,40 @@
+# Written by list_files.py; do not edit.
+set(MODULE_PYTHON_SCRIPTS
+  MedFMLib/__init__.py
+  MedFMLib/asking.py
+  MedFMLib/client.py
+  MedFMLib/expected_view.py
+  MedFMLib/findings_table.py
+  MedFMLib/host.py
+  MedFMLib/input_check.py
+  MedFMLib/install.py
+  MedFMLib/launch.py
+  MedFMLib/probe.py
+  MedFMLib/requirements.py
+  MedFMLib/result_image.py
+  MedFMLib/results.py
+  MedFMLib/run.py
+  MedFMLib/run_parts.py
+  MedFMLib/run_states.py
+  MedFMLib/scene.py
+  MedFMLib/scene_colours.py
+  MedFMLib/scene_errors.py
+  MedFMLib/scene_export.py
+  MedFMLib/scene_findings.py
+  MedFMLib/scene_nodes.py
+  MedFMLib/scene_saliency.py
+  MedFMLib/scene_segments.py
+  MedFMLib/scene_terms.py
+  MedFMLib/scene_views.py
+  MedFMLib/scene_watch.py
+  MedFMLib/signals.py
+  MedFMLib/studies.py
+  MedFMLib/transport.py
+  MedFMLib/view_model.py
+  MedFMLib/voxel_grid.py
+  MedFMLib/weights.py
+  Scripts/medfm_batch.py
+  )
+set(MODULE_PYTHON_RESOURCES
+  Resources/Icons/MedFM.png
+  )

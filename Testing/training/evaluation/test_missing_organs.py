@@ -1,0 +1,169 @@
+"""The study of missing organs: scenarios, fast AUROCs, baselines that do without organs, and the command as a whole."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from organ_toys import MODEL, ORGANS, bodies
+from sklearn.metrics import roc_auc_score
+
+from medfm_core.errors import InputError
+from medfm_core.models.pan_fm import PanFM
+from training import study_missing_organs, synthesize_cohort
+from training.evaluation.missing_organs.auroc import ManyAurocs
+from training.evaluation.missing_organs.baselines import Splits, complete_cases, imputation, late_fusion, single_organs
+from training.evaluation.missing_organs.networks import FineTuning, attention_of, embed, fine_tuned
+from training.evaluation.missing_organs.parts import StudyPart
+from training.evaluation.missing_organs.scenarios import make_scenarios
+from training.evaluation.missing_organs.study import StudyConfig, run_study
+
+NAMES = tuple(organ.name for organ in ORGANS)
+
+
+def part(count, seed, missing=0.3):
+    """Studies whose first disease is told by the heart, and the second by the liver."""
+    rng = np.random.default_rng(seed)
+    gone = rng.random((count, 3)) < missing
+    gone[gone.all(axis=1), 0] = False
+    batch = bodies(count, seed=seed, missing=torch.from_numpy(gone))
+    labels = rng.integers(0, 2, (count, 2))
+    batch["organ.heart"] += torch.from_numpy(labels[:, :1]).float() * 2
+    batch["organ.liver"] += torch.from_numpy(labels[:, 1:]).float()[:, None] * 2
+    subjects = tuple(f"{seed}-{number}" for number in range(count))
+    return StudyPart(ORGANS, batch, labels, ("one", "two"), rng.normal(size=(count, 2)), subjects, gone)
+
+
+SPLITS = Splits(part(120, 1), part(30, 2))
+TEST = part(60, 3, missing=0.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4).filter(any), min_size=1, max_size=5), st.integers(0, 9))
+def test_scenarios_take_what_they_say_and_leave_an_organ(present, seed):
+    present = np.array(present)
+    organs = ("a", "b", "c", "d")
+    found = {s.name: s.kept for s in make_scenarios(present, ~present[:, ::-1], organs, seed=seed)}
+    assert len(found) == 2 + 3 + 4 + 4
+    for kept in found.values():
+        assert not (kept & ~present).any()
+        assert kept.any(axis=1).all()
+    assert np.array_equal(found["all organs"], present)
+    counts = present.sum(axis=1)
+    for count in (1, 2, 3):
+        assert np.array_equal(found[f"{count} missing"].sum(axis=1), np.maximum(counts - count, 1))
+    assert (found["2 missing"] <= found["1 missing"]).all()
+    several = counts > 1
+    assert not found["without b"][several, 1].any()
+    assert found["b alone"][present[:, 1]].sum(axis=1).tolist() == [1] * int(present[:, 1].sum())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_fast_aurocs_are_those_of_scikit_learn(seed, ties):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(-1, 2, (40, 2))
+    scores = [np.round(rng.random((40, 2)), 1 if ties else 9) for _ in range(3)]
+    rows = rng.integers(0, 40, 40)
+    found = ManyAurocs(labels, scores).by_label(rows)
+    for number, said in enumerate(scores):
+        for label in range(2):
+            known = labels[rows, label] >= 0
+            truth = labels[rows, label][known]
+            if len(set(truth)) == 2:
+                expected = roc_auc_score(truth, said[rows, label][known])
+                assert found[number, label] == pytest.approx(expected)
+            else:
+                assert np.isnan(found[number, label])
+
+
+def test_baselines_do_without_what_is_missing():
+    singles = single_organs(SPLITS)
+    without_heart = TEST.keeping(np.tile([True, False, True], (60, 1)))
+    alone = singles["heart"](without_heart)
+    assert (alone == alone[0]).all()  # it knows frequencies alone
+    assert ManyAurocs(TEST.labels, [singles["heart"](TEST)]).by_label(np.arange(60))[0, 0] > 0.9
+    fused = late_fusion(list(singles.values()))
+    only_liver = TEST.keeping(np.tile([False, False, True], (60, 1)))
+    np.testing.assert_allclose(fused(only_liver), singles["liver"](only_liver), atol=1e-6)
+    for made in (imputation(SPLITS), imputation(SPLITS, "knn"), complete_cases(SPLITS), fused):
+        scores = ManyAurocs(TEST.labels, [made(TEST), made(without_heart)]).by_label(np.arange(60))
+        assert scores[0].min() > 0.85
+        assert scores[1, 1] > 0.85
+        assert np.isfinite(made(without_heart)).all()
+    nobody = part(20, 5, missing=0.0).keeping(np.tile([True, False, True], (20, 1)))
+    assert complete_cases(Splits(nobody, SPLITS.val)) is None
+
+
+def test_fine_tuning_learns_and_leaves_the_network_as_it_is():
+    torch.manual_seed(0)
+    model = PanFM(MODEL).eval()
+    before = embed(model, TEST)
+    predict = fine_tuned(model, SPLITS, FineTuning(steps=25, batch_size=32, lr=5e-3))
+    scores = ManyAurocs(TEST.labels, [predict(TEST)]).by_label(np.arange(60))
+    assert scores.mean() > 0.8
+    assert np.array_equal(before, embed(model, TEST))
+    attention = attention_of(model, TEST)
+    assert attention["sum"].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_study_compares_arms_over_seeds_on_the_same_subjects():
+    models = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        models.append(PanFM(MODEL).eval())
+    config = StudyConfig(("all", "missing"), ("single organ", "late fusion"), reference="one", with_covariates=False)
+    result = run_study({"train": SPLITS.train, "val": SPLITS.val, "test": TEST}, {"one": models, "two": models}, config)
+    rows = {(row.model, row.scenario): row for row in result.rows}
+    one, two = rows["one, frozen", "1 missing"], rows["two, frozen", "1 missing"]
+    assert one.auroc == two.auroc
+    assert (two.gain.value, one.gain) == (0, None)
+    assert len(one.by_seed) == 2
+    assert one.auroc.low < one.auroc.value < one.auroc.high
+    assert np.mean(one.by_seed) == pytest.approx(one.auroc.value, abs=1e-3)
+    assert sum(result.informativeness.values()) == pytest.approx(1, abs=1e-3)
+    assert result.informativeness["brain"] < 0.2
+    with pytest.raises(InputError, match="no such arm"):
+        run_study({}, {"one": models}, StudyConfig(fine_tune=("three",)))
+    with pytest.raises(InputError, match="choose from all"):
+        StudyConfig(scenarios=("some",))
+
+
+def test_the_command_trains_compares_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("training.engine.monitors.pictures.Pictures.draw", lambda self, panels=True: None)
+    cohort = tmp_path / "bodies"
+    assert synthesize_cohort.main(["--out", str(cohort), "--count", "80"]) == 0
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "model: {name: pan_fm, size: tiny, width: 12, depth: 1, heads: 1, mlp_width: 12}\n"
+        "objective: {name: pan_fm, head: {prototypes: 8, hidden: 8, bottleneck: 4}}\n"
+        f"data: {{name: organ_sets, manifest: {cohort}/manifest.csv, architecture: tiny,"
+        " targets: [circulatory, digestive]}\n"
+        "run: {steps: 2, batch_size: 4, workers: 0, precision: fp32, monitor_samples: 4}\n"
+        "monitor: {terminal: none, tensorboard: false, count_flops: false, measure_peak: false, health_every: 2,"
+        " probe_every: 0, log_every: 1}\n"
+    )
+    command = ["--config", str(recipe), "--out", str(tmp_path / "study"), "--arms", "random",
+               "sharp=saliency,objective.mask.temperature=0.03", "--seeds", "1", "2", "--scenarios", "all", "natural",
+               "--baselines", "covariates", "late fusion", "--fine-tune", "random weights",
+               "--fine-tune-steps", "2"]  # fmt: skip
+    assert study_missing_organs.main(command) == 0
+    page = (tmp_path / "study" / "study.md").read_text()
+    data = json.loads((tmp_path / "study" / "study.json").read_text())
+    models = {row["model"] for row in data["rows"]}
+    assert {"random, frozen", "sharp, frozen", "sharp, frozen + covariates", "random weights, frozen", "late fusion",
+            "covariates", "supervised, modality dropout", "supervised, no dropout"} == models  # fmt: skip
+    assert "| sharp, frozen |" in page
+    assert "never how well a disease is told in patients" in " ".join(page.split())
+    log = (tmp_path / "study" / "sharp-1" / "log.csv").read_text().splitlines()
+    for name in ("organ_share/adipose", "share_entropy/sum", "sensitivity/brain", "organ_hidden/liver"):
+        assert name in log[0]
+    assert study_missing_organs.main(command) == 0
+    assert json.loads((tmp_path / "study" / "study.json").read_text())["rows"] == data["rows"]
+    capsys.readouterr()
+    assert study_missing_organs.main([*command[:4], "--arms", "best"]) == 2
+    assert "no mask is called 'best'" in capsys.readouterr().err

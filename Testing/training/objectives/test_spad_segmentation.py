@@ -1,0 +1,50 @@
+import pytest
+import torch
+from spad_cards import VIT, encoder_card
+
+from medfm_core.errors import InputError
+from medfm_core.models.spad_vit import SpadVitConfig
+from training.objectives.spad_segmentation import SpadSegmentation, SpadSegmentationConfig
+
+MODEL = SpadVitConfig(channels=1, patch=4, width=16, depth=4, heads=2, mlp_width=16, position_grid=(2, 3, 3))
+WIDTHS = (4, 4, 8, 8)
+
+
+def batch_of():
+    torch.manual_seed(0)
+    target = torch.zeros(2, 4, 16, 16, dtype=torch.int64)
+    target[:, :, 4:12, 4:12] = 1
+    target[:, 0] = 255
+    return {"image": torch.rand(2, 1, 4, 16, 16) * 0.2 + 0.6 * (target == 1)[:, None], "target": target}
+
+
+@pytest.mark.parametrize("network", ["spad", "unet"])
+def test_it_learns_what_is_bright(network):
+    if network == "unet":
+        pytest.importorskip("monai")
+    objective = SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, network=network, widths=WIDTHS))
+    optimiser, batch = torch.optim.Adam(objective.parameters(), 1e-2), batch_of()
+    first = float(objective(batch)["loss"])
+    for _ in range(12):
+        optimiser.zero_grad()
+        objective(batch)["loss"].backward()
+        optimiser.step()
+    assert float(objective(batch)["loss"]) < 0.75 * first
+    answer = objective.eval().answer(batch)
+    assert answer.shape == (2, 2, 4, 16, 16)
+
+
+def test_a_frozen_encoder_stays_as_it_was(tmp_path):
+    objective = SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, widths=WIDTHS, frozen_encoder=True)).train()
+    objective(batch_of())["loss"].backward()
+    assert all(value.grad is None for value in objective.encoder.parameters())
+    assert not objective.encoder.training
+    with pytest.raises(InputError, match="not as large"):
+        SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, widths=WIDTHS, encoder=str(encoder_card(tmp_path))))
+
+
+def test_bad_settings_are_sentences():
+    with pytest.raises(InputError, match="blocks"):
+        SpadSegmentation(VIT, SpadSegmentationConfig(degree=1, widths=WIDTHS))
+    with pytest.raises(ValueError, match="no encoder"):
+        SpadSegmentationConfig(network="unet", encoder="x")

@@ -1,0 +1,235 @@
+"""Doing the cases one after the other, in a process that may die without harm."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medfm_core.analysis import Options
+from medfm_core.batch.inputs import Case
+from medfm_core.batch.journal import Journal, is_same_scan, matching_manifest, stamp_of
+from medfm_core.batch.table import DONE, FAILED, TABLE, Row, values_of, write_table
+from medfm_core.cards import default_card, load_card
+from medfm_core.errors import InputError, ResourceError
+from medfm_core.findings_stage import choose_card
+from medfm_core.io.atomic import write_error
+from medfm_core.progress import SILENT, Progress, Stage
+from medfm_core.results_folder import MANIFEST
+from medfm_core.saliency_stage import check_wish
+from medfm_core.selection import keep_organs
+from medfm_core.worker.lane import CLOSING, Lane
+from medfm_core.worker.protocol import Request
+
+LOCK = ".medfm-batch.lock"
+_POLL_S, _STOPS_WITHIN_S = 0.2, 3.0
+_LEAST_FREE_BYTES = 50_000_000
+_STEPS = 100  # of the bar per case
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one case ended.
+
+    Attributes:
+        case: its name.
+        state: "done" or "failed".
+        is_old: whether its result was there already.
+        seconds: what it took now.
+        error: why it failed, one sentence.
+        exit_code: of that error.
+    """
+
+    case: str
+    state: str
+    is_old: bool = False
+    seconds: float = 0.0
+    error: str = ""
+    exit_code: int = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a batch ended."""
+
+    outcomes: tuple[Outcome, ...]
+    table: Path
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The cases that failed."""
+        return tuple(outcome for outcome in self.outcomes if outcome.state == FAILED)
+
+    @property
+    def exit_code(self) -> int:
+        """0 where every case is done, else 1."""
+        return 1 if self.failed else 0
+
+
+class Batch:
+    """A folder of results and the cases that it is for.
+
+    Args:
+        cases: of `find_cases`.
+        out: folder of results, one folder per case; made where it is not there.
+        options: of every case; a case's own series goes before that of the options.
+        progress: told of the cases; may cancel.
+        tell: called with each outcome.
+        again: do finished cases anew.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        out: Path,
+        options: Options,
+        *,
+        progress: Progress = SILENT,
+        tell: Callable[[Outcome], None] = lambda outcome: None,
+        again: bool = False,
+    ) -> None:
+        self._cases, self._out, self._options = tuple(cases), out, options
+        self._progress, self._tell, self._again = progress, tell, again
+        self._card = load_card(options.card_id) if options.card_id else default_card("organ_segmentation")
+        self._findings_card = choose_card(options)
+        keep_organs(options.organs, self._card.classes)
+        check_wish(options.saliency)
+        self._rows = {c.name: Row(c.name, str(c.source), c.series or "") for c in self._cases}
+        self._events: queue.Queue[Mapping[str, Any]] = queue.Queue()
+        self._lane = Lane("compute", lambda line: self._events.put(json.loads(line)))
+        self._stage = Stage(progress, "Cases", None)
+        self._asked = 0
+
+    def run(self) -> Summary:
+        """Do what is not done yet.
+
+        Returns:
+            How each case ended; the table lies in the folder.
+
+        Raises:
+            InputError: the folder cannot be used, or another batch works in it.
+            WeightsError: a model is missing or damaged.
+            ResourceError: the disk is full; what is finished stays.
+            CancelledError, KeyboardInterrupt: stopped; what is finished stays.
+        """
+        for card in filter(None, (self._card, self._findings_card)):
+            card.verify()
+        outcomes: list[Outcome] = []
+        with self._locked():
+            journal = Journal(self._out)
+            try:
+                with self._progress.stage("Cases", _STEPS * len(self._cases)) as self._stage:
+                    for case in self._cases:
+                        outcomes.append(self._one(case, journal))
+                        self._tell(outcomes[-1])
+                        self._stage.advance(_STEPS * len(outcomes) - self._stage.done)
+            finally:
+                self._lane.close()
+                with suppress(InputError, ResourceError):
+                    write_table(list(self._rows.values()), self._out)
+        return Summary(tuple(outcomes), self._out / TABLE)
+
+    def _one(self, case: Case, journal: Journal) -> Outcome:
+        begin, stamp = time.monotonic(), stamp_of(case)
+        manifest = None if self._again else self._finished(case, journal, stamp)
+        if manifest is not None:
+            if journal.entry(case).get("stamp") != stamp or journal.entry(case).get("state") != DONE:
+                journal.add(case, DONE, stamp=stamp, voxels_sha256=manifest["input"]["voxels_sha256"])
+            self._show(case, DONE, values=values_of(manifest))
+            return Outcome(case.name, DONE, is_old=True)
+        event = self._ask("analyze", self._arguments(case))
+        seconds = time.monotonic() - begin
+        if event["event"] == "result":
+            manifest = json.loads((self._out / case.name / MANIFEST).read_text(encoding="utf-8"))
+            journal.add(case, DONE, stamp=stamp, voxels_sha256=manifest["input"]["voxels_sha256"])
+            self._show(case, DONE, values=values_of(manifest))
+            return Outcome(case.name, DONE, seconds=seconds)
+        self._check_disk()
+        journal.add(case, FAILED, error=event["sentence"], kind=event["kind"], exit_code=event["exit_code"])
+        self._show(case, FAILED, event["sentence"], {"seconds": round(seconds, 2)})
+        return Outcome(case.name, FAILED, False, seconds, event["sentence"], event["exit_code"])
+
+    def _finished(self, case: Case, journal: Journal, stamp: str | None) -> Mapping[str, Any] | None:
+        """The manifest of a result that need not be made again: same models, options, voxels and place."""
+        manifest = matching_manifest(self._out / case.name, self._options, self._card, self._findings_card)
+        if manifest is None:
+            return None
+        entry = journal.entry(case)
+        is_noted = entry.get("state") == DONE and entry.get("voxels_sha256") == manifest["input"]["voxels_sha256"]
+        if is_noted and stamp is not None and entry.get("stamp") == stamp:
+            return manifest
+        asked = {"source": str(case.source), "series": self._series(case), "nifti_form": self._options.nifti_form}
+        identity = self._ask("identify", asked)
+        return manifest if identity["event"] == "result" and is_same_scan(manifest, identity) else None
+
+    def _arguments(self, case: Case) -> dict[str, Any]:
+        given = json.loads(json.dumps(vars(replace(self._options, series=self._series(case)))))
+        given["model"], given["findings_model"] = given.pop("card_id"), given.pop("findings_card")
+        return {**given, "source": str(case.source), "out": str(self._out / case.name)}
+
+    def _series(self, case: Case) -> str | None:
+        return case.series or (self._options.series if case.source.is_dir() else None)
+
+    def _ask(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Let the process do something; its closing event."""
+        self._asked += 1
+        request_id = str(self._asked)
+        self._lane.submit(Request(request_id, name, arguments))
+        try:
+            return self._until_closed(request_id, self._stage.done)
+        except BaseException:
+            self._stop(request_id)
+            raise
+
+    def _until_closed(self, request_id: str, begin: int) -> Mapping[str, Any]:
+        while True:
+            self._progress.check()
+            with suppress(queue.Empty):
+                event = self._events.get(timeout=_POLL_S)
+                if event["id"] == request_id and event["event"] == "progress":
+                    self._stage.advance(max(0, begin + int(_STEPS * event["fraction"]) - self._stage.done))
+                elif event["id"] == request_id and event["event"] in CLOSING:
+                    return event
+
+    def _stop(self, request_id: str) -> None:
+        """Cancel, and wait until nothing of the case is left."""
+        last = time.monotonic() + _STOPS_WITHIN_S
+        self._lane.cancel(request_id)
+        while self._lane.knows(request_id) and time.monotonic() < last:
+            time.sleep(0.02)
+
+    def _show(self, case: Case, state: str, error: str = "", values: Mapping[str, Any] | None = None) -> None:
+        self._rows[case.name] = Row(case.name, str(case.source), case.series or "", state, error, values or {})
+        write_table(list(self._rows.values()), self._out)
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self._out).free
+        if free < _LEAST_FREE_BYTES:
+            raise ResourceError(
+                f"the disk of {self._out} is full; the other cases were not tried",
+                "free some space and give the same command again: it goes on where it stopped",
+            )
+
+    @contextmanager
+    def _locked(self) -> Any:
+        """Be the only batch in this folder."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self._out / LOCK)
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(f"another batch is at work in {self._out}", "wait, or give another --out") from error
+        except OSError as error:
+            raise write_error(error, self._out) from error
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,107 @@
+"""`medfm embed`: one vector for an image of any kind."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medfm_core.commands import images
+
+if TYPE_CHECKING:
+    from medfm_core.image_embedding import EncodedImage, ImageEncoder
+    from medfm_core.volume import Volume
+
+NAME = "embed"
+HELP = "one vector for any image, to compare it with others"
+ABOUT = f"""Turn images into vectors that can be compared: what MedFM has for images that no specific model covers.
+{images.TAKES}
+Each result is a folder with
+  embeddings.safetensors  the vector of the study, of length 1
+  embeddings.json         which model made it; `medfm similar` reads the two
+  embed.json              what was run on what: model, hashes, spacing, degree of anisotropy, seconds
+With several inputs, --out holds one such folder for each, named after the input. Research use only."""
+EPILOG = """examples:
+  medfm embed ct.nii.gz --out vectors/case1
+  medfm embed *.nii.gz chest.png --out vectors
+  medfm embed knee.nii.gz --modality MR --out vectors/knee
+  medfm similar vectors/case1 --in vectors                 which images are most like case1?"""
+SCHEMA = "medfm.embed.v1"
+MANIFEST = "embed.json"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("source", nargs="+", metavar="IN", help="image file, or DICOM folder")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    images.add_arguments(parser)
+    parser.set_defaults(check=lambda args: args)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Embed each input; one that fails does not stop the others."""
+    progress = images.begin(args)
+    from medfm_core.errors import MedFMError
+    from medfm_core.image_embedding import load_image_encoder
+
+    encoder = load_image_encoder(args.model, images.device_of(args))
+    code = 0
+    for source, place in zip(args.source, images.places(args.source, args.out), strict=True):
+        try:
+            facts = _embed(source, place, encoder, args, progress)
+        except MedFMError as error:
+            if len(args.source) == 1:
+                raise
+            print(f"medfm: {error}", file=sys.stderr)
+            code = code or error.exit_code
+            continue
+        if args.json:
+            progress.event("result", out=str(place), **facts)
+        elif not args.quiet:
+            print(f"{place}: {facts['input']['modality'] or 'modality unknown'}, degree of anisotropy "
+                  f"{facts['degree']}, {facts['tokens_seen']} tokens, {facts['seconds']:.1f} s")  # fmt: skip
+    return code
+
+
+def _embed(source: str, place: Path, encoder: ImageEncoder, args: argparse.Namespace, progress: Any) -> dict[str, Any]:
+    """Embed one input, write its folder, and return what was done."""
+    from medfm_core.embedding_files import write_embeddings
+    from medfm_core.image_embedding import embed_image
+    from medfm_core.image_source import open_image
+    from medfm_core.io.atomic import atomic_text
+
+    begun = time.perf_counter()
+    image = open_image(source, args.modality, args.series)
+    embedding, encoded = embed_image(image, encoder, progress)
+    folder = images.made(place)
+    write_embeddings(embedding, folder)
+    facts = _facts(image, encoded) | {"seconds": round(time.perf_counter() - begun, 2)}
+    atomic_text(folder / MANIFEST, json.dumps(_manifest(encoder) | facts, indent=1) + "\n")
+    return facts
+
+
+def _facts(image: Volume, encoded: EncodedImage) -> dict[str, Any]:
+    return {
+        "input": {
+            "format": image.meta.get("format"),
+            "modality": image.modality,
+            "shape": list(image.shape),
+            "spacing_mm": [round(step, 4) for step in image.spacing],
+            "warnings": list(image.meta.get("warnings", ())),
+        },
+        "encoded_spacing_mm": [round(step, 4) for step in encoded.spacing_mm],
+        "degree": encoded.degree,
+        "tokens": encoded.seen.numel(),
+        "tokens_seen": int(encoded.seen.sum()),
+    }
+
+
+def _manifest(encoder: ImageEncoder) -> dict[str, Any]:
+    from medfm_core import RESEARCH_USE, __version__
+
+    model = {"card": encoder.card.id, "card_sha256": encoder.card.digest,
+             "weights_sha256": encoder.identity.weights_sha256, "device": str(encoder.device)}  # fmt: skip
+    return {"schema": SCHEMA, "notice": RESEARCH_USE, "software": {"medfm": __version__}, "model": model}

@@ -1,0 +1,29 @@
+"""Merlin's weights, as the hub's conversion writes them: image encoder, text encoder and text side in a file each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from medfm_core.models.merlin import MerlinConfig, ScanEncoder, encoder_shapes
+from medfm_core.weights import load_weights
+
+
+def load_scan_encoder(path: str | Path, config: MerlinConfig, device: torch.device | str = "cpu") -> ScanEncoder:
+    """Build the image encoder and load its weights strictly, in fp32 and evaluation mode.
+
+    Args:
+        path: a safetensors file of the image encoder and nothing else.
+        config: the architecture.
+        device: where the net goes.
+
+    Raises:
+        WeightsError: weights missing, damaged or of another network.
+    """
+    state = load_weights(path, encoder_shapes(config), str(device))
+    with torch.device("meta"):
+        encoder = ScanEncoder(config)
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    encoder.load_state_dict(floats, strict=True, assign=True)
+    return encoder.eval().requires_grad_(False)
