@@ -68,6 +68,7 @@ class EncodedOrgans:
         precision: the number format it ran in.
         batch: organ volumes at once.
         seconds: time taken.
+        network_seconds: the part of it inside the network.
     """
 
     units: tuple[OrganUnit, ...]
@@ -76,6 +77,7 @@ class EncodedOrgans:
     precision: str
     batch: int
     seconds: float
+    network_seconds: float = 0.0
 
 
 def encode_organs(
@@ -123,7 +125,7 @@ def encode_organs(
     seconds = time.perf_counter() - start
     log.info("organs=%d batch=%d precision=%s seconds=%.1f", len(rows), batch, runner.precision_name, seconds)
     embedding = _study(model, units, cutter.boxes, rows)
-    return EncodedOrgans(units, embedding, str(model.device), runner.precision_name, batch, seconds)
+    return EncodedOrgans(units, embedding, str(model.device), runner.precision_name, batch, seconds, runner.seconds)
 
 
 class _Cutter:
@@ -147,6 +149,7 @@ class _Runner:
     def __init__(self, model: FindingsModel, deterministic: bool) -> None:
         self._model, self._deterministic = model, deterministic
         self._precision: Precision | None = None
+        self.seconds = 0.0
 
     @property
     def precision_name(self) -> str:
@@ -156,7 +159,7 @@ class _Runner:
         """Embed organ volumes, `(B, E)` float32 on the CPU."""
         import torch
 
-        model = self._model
+        model, start = self._model, time.perf_counter()
         voxels = torch.stack([organ.voxels for organ in organs]).to(model.device)
         sizes = None
         if model.image.config.organ_size:
@@ -169,6 +172,7 @@ class _Runner:
             torch.autocast(model.device.type, dtype, enabled=dtype != torch.float32),
         ):
             vectors = model.image(voxels, sizes).float().cpu()
+        self.seconds += time.perf_counter() - start
         if not torch.isfinite(vectors).all():
             raise WeightsError(
                 f"the encoder of {model.card.id} gives values that are no numbers", "look for NaN in the scan"

@@ -19,6 +19,7 @@ class SaliencyResult:
         heat: at least 0; on the scan's grid, or on any smaller grid within it, which takes less memory.
         method: of `medfm_core.saliency.METHODS`, or a name for readers.
         side: as in the `OrganFinding`.
+        network_seconds: time inside the network for this map.
     """
 
     finding: str
@@ -26,3 +27,4 @@ class SaliencyResult:
     heat: Volume
     method: str
     side: str | None = None
+    network_seconds: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,12 +105,14 @@ def _box(finding: OrganFinding, analysis: Analysis, labels: Volume) -> OrganBox:
 def _explain(
     finding: OrganFinding, organ: OrganVolume, model: FindingsModel, scan: Volume, folder: Path
 ) -> SaliencyResult:
+    start = time.perf_counter()
     heat = saliency_map(finding.name, organ, model)
+    inside = time.perf_counter() - start
     from medfm_core.saliency import write_saliency
 
     write_saliency(heat, organ.grid, scan, folder / f"{PREFIX}{finding.name}_{finding.organ}.nii.gz")
     crop = Volume(heat.cpu().numpy().transpose(2, 1, 0), organ.grid.affine)
-    return SaliencyResult(finding.name, finding.organ, crop, METHOD, finding.side)
+    return SaliencyResult(finding.name, finding.organ, crop, METHOD, finding.side, inside)
 
 
 def saliency_map(finding: str, organ: OrganVolume, model: FindingsModel, method: str = METHOD) -> Tensor:

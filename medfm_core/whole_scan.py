@@ -123,7 +123,9 @@ def encode_scan(
         progress.stage(STAGE, 1) as stage,
     ):
         volume, share = scan_tensor(clamp_air(finite_scan(image)), spec)
+        began = time.perf_counter()
         vector = model.image(volume[None].to(model.device))[0].float().cpu()
+        inside = time.perf_counter() - began
         stage.advance()
     if not torch.isfinite(vector).all():
         what = f"the encoder of {model.card.id} gives values that are no numbers"
@@ -132,7 +134,7 @@ def encode_scan(
     state = "cut" if unit.state is State.CUT else "present"
     embedding = OrganEmbedding(WHOLE_SCAN, 0, state, vector.numpy())
     study = StudyEmbedding(model.sentences.encoder, (embedding,))
-    return EncodedOrgans((unit,), study, str(model.device), "fp32", 1, time.perf_counter() - start)
+    return EncodedOrgans((unit,), study, str(model.device), "fp32", 1, time.perf_counter() - start, inside)
 
 
 def _every_structure() -> tuple[str, ...]:

@@ -108,6 +108,7 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
             "planned_memory_gb": round(analysis.memory.expected_bytes / 1e9, 2) if analysis.memory else None,
             "seconds": {name: round(value, 3) for name, value in analysis.seconds.items()},
             "network_seconds": {name: round(value, 3) for name, value in segmentation.seconds.items()},
+            "inside_networks": {name: round(value, 3) for name, value in _inside_networks(analysis).items()},
             **machine,
         },
         "warnings": [{"code": c.code, "sentence": c.sentence} for c in analysis.cautions],
@@ -120,6 +121,15 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
 def to_json(data: Any) -> str:
     """Indented JSON; NaN is refused."""
     return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _inside_networks(analysis: Analysis) -> dict[str, float]:
+    """Seconds of each stage that were spent inside a network."""
+    inside = {"segment": analysis.segmentation.seconds.get("network", 0.0)}
+    if analysis.encoded is not None:
+        inside["encode"] = analysis.encoded.network_seconds
+        inside["saliency"] = sum(result.network_seconds for result in analysis.saliency)
+    return inside
 
 
 def _structure(m: OrganMeasurement) -> dict[str, Any]:
