@@ -1,4 +1,4 @@
-"""Tokens and one vector of a brain MRI by a brain encoder of the hub.
+"""Tokens, routing and one vector of a brain MRI by the encoder of a card: the published one, or one trained here.
 
 The card's `input.size` is the box that a brain is brought to; the encoder looks at the middle of it, its own
 `image_size`.
@@ -12,16 +12,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.brain_grid import to_brain_grid
-from medfm_core.cards import ModelCard
+from medfm_core.cards import ModelCard, list_cards, load_card, not_fetched
+from medfm_core.embedding import Encoder
 from medfm_core.errors import InputError, WeightsError
-from medfm_core.hub.present import require_files
+from medfm_core.hub.present import is_fetched, require_files
 from medfm_core.strict import from_dict
 from medfm_core.volume import Volume
 
 if TYPE_CHECKING:
+    from medfm_core.layers.mixture_of_experts import Routing
     from medfm_core.models.neuro_jepa import NeuroJepaEncoder
 
 TASK = "brain_embedding"
+
+
+@dataclass(frozen=True, eq=False)
+class BlockRouting:
+    """Which experts the patches of a scan chose in one block.
+
+    Attributes:
+        block: number of the block, from 0.
+        chosen: experts of each patch, the one with the highest weight first, `(N, k)` int64.
+        experts: how many there are, E.
+    """
+
+    block: int
+    chosen: np.ndarray
+    experts: int
+
+    @property
+    def first(self) -> np.ndarray:
+        """The expert that counts most for each patch, `(N,)` int64."""
+        return self.chosen[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +54,56 @@ class EncodedBrain:
         tokens: one per patch, `(N, E)` float32; along the last axis of `grid` fastest.
         box: what the encoder saw, with its place in the patient; array axes (D, H, W).
         grid: patches along D, H, W.
+        routing: one per block with experts.
     """
 
     tokens: np.ndarray
     box: Volume
     grid: tuple[int, int, int]
+    routing: tuple[BlockRouting, ...] = ()
 
     @property
     def vector(self) -> np.ndarray:
         """The mean over the tokens, `(E,)` float32; the release names no other vector of a scan."""
         return self.tokens.mean(axis=0)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """The vector at length 1, `(E,)` float32."""
+        vector = self.vector.astype(np.float64)
+        return (vector / max(np.linalg.norm(vector), 1e-12)).astype(np.float32)
+
+
+def choose_brain_card(name: str | None = None) -> ModelCard:
+    """The card of a name, or the brain encoder that is installed.
+
+    Args:
+        name: id or path of a card; None for the default one, a shipped one, or the only one that was fetched.
+
+    Raises:
+        InputError: there is no such card, or it is of another task.
+        WeightsError: nothing is installed, or several are and none is the default.
+    """
+    if name is not None:
+        card = load_card(name)
+        if card.task != TASK:
+            raise InputError(f"the model {card.id} is for {card.task}, not for brain MRI", "see `medfm models list`")
+        return card
+    known = [card for card in list_cards() if card.task == TASK]
+    ways = (lambda c: c.default, lambda c: c.source.kind == "shipped", is_fetched)
+    found = next((some for way in ways if (some := [card for card in known if way(card)])), [])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise WeightsError(f"several models are for brain MRI: {', '.join(c.id for c in found)}", "name one by --model")
+    if known:
+        raise not_fetched(known[0])
+    raise WeightsError("no model for brain MRI is installed", "give the path of a card by --model")
+
+
+def identity_of(card: ModelCard, encoder: NeuroJepaEncoder) -> Encoder:
+    """Which weights make the embeddings of a loaded encoder."""
+    return Encoder(card.id, card.sha256_of("weights"), encoder.config.width)
 
 
 def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncoder:
@@ -58,12 +120,14 @@ def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncode
     """
     from medfm_core.inference.devices import choose_device
     from medfm_core.models.neuro_jepa import ARCHITECTURE, NeuroJepaConfig
-    from medfm_core.models.neuro_jepa_weights import load_release
+    from medfm_core.models.neuro_jepa_weights import load_encoder, load_release
 
     if card.task != TASK or card.architecture.name != ARCHITECTURE:
         raise WeightsError(f"{card.id} is for {card.task} and no encoder of brains", "choose another model")
     require_files(card)
     wanted = from_dict(NeuroJepaConfig, dict(card.architecture.options), f"{card.id}: architecture", WeightsError)
+    if card.source.kind != "hub":
+        return load_encoder(card.weights_path, wanted, choose_device(device))
     encoder = load_release(card.root(), choose_device(device))
     if encoder.config != wanted:
         raise WeightsError(f"the files of {card.id} are of another size than its card says", "fetch them again")
@@ -91,7 +155,14 @@ def encode_brain(scan: Volume, card: ModelCard, encoder: NeuroJepaEncoder) -> En
     volume = torch.from_numpy(np.ascontiguousarray(box.voxels, np.float32))[None, None]
     place = next(encoder.parameters()).device
     with torch.inference_mode():
-        tokens = encoder(volume.to(place))[0].float().cpu().numpy()
+        made = encoder.routed(volume.to(place))
+    tokens = made.tokens[0].float().cpu().numpy()
     if not np.isfinite(tokens).all():
         raise WeightsError(f"the encoder of {card.id} gives values that are no numbers", "look for NaN in the scan")
-    return EncodedBrain(tokens, box, encoder.config.token_grid(size))
+    routing = tuple(_routing(number, how) for number, how in enumerate(made.routing) if how is not None)
+    return EncodedBrain(tokens, box, encoder.config.token_grid(size), routing)
+
+
+def _routing(block: int, how: Routing) -> BlockRouting:
+    order = how.weights.argsort(dim=1, descending=True, stable=True)  # the balance may have put another one first
+    return BlockRouting(block, how.chosen.gather(1, order).cpu().numpy(), how.scores.shape[1])

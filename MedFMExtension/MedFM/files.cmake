@@ -37,4 +37,5 @@ set(MODULE_PYTHON_SCRIPTS
   )
 set(MODULE_PYTHON_RESOURCES
   Resources/Icons/MedFM.png
+  Resources/UI/MedFM.ui
   )

@@ -7,12 +7,18 @@ from pathlib import Path
 import pytest
 import spad_toys  # noqa: F401  (registers the part `slabs`)
 import torch
+import yaml
+from fake_slices import INPUT, prepare_images
 
 import training
+from medfm_core import cli
+from medfm_core.cards import load_card
+from medfm_core.embedding_files import read_embeddings
 from medfm_core.errors import InputError
 from medfm_core.models.sizes import size_config
 from medfm_core.models.spad_tokenizer import SpadTokenizer, SpadTokenizerConfig
 from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
+from training import export, pretrain
 from training.data.preparation import read_plan
 from training.engine.build import build_objective
 from training.engine.config import read_recipe, recipe_from_data
@@ -106,3 +112,31 @@ def test_a_run_that_trained_no_tokenizer_is_refused(tmp_path):
                 {"model": VIT, "objective": {"name": "spad_mim", "tokenizer": str(tmp_path)}, "data": {"name": "slabs"}}
             )
         )
+
+
+def test_from_images_of_mixed_spacings_to_commands(tmp_path):
+    """Prepare, train both networks by the command on batches of one degree each, export, embed and reconstruct."""
+    cohort = prepare_images(tmp_path / "images")
+    data = {"name": "spacing_buckets", "cohorts": [cohort], "input": yaml.safe_load(INPUT), "patch": 4,
+            "tokens": [2, 3, 3], "augment": "flip", "thickening": {"single": 0.3}}  # fmt: skip
+    run = {**RUN, "steps": 4, "batch_size": 2, "accumulate": 1, "checkpoint_every": 4}
+    recipes = {
+        "tokenizer": TOKENIZER | {"data": data, "run": run | {"best": "reconstruction"}},
+        "mim": {"model": VIT | {"channels": 1}, "data": data, "run": run | {"best": "divergence"}, "monitor": MONITOR,
+                "objective": {"name": "spad_mim", "tokenizer": str(tmp_path / "tokenizer")}},
+    }  # fmt: skip
+    cards = {}
+    for name, recipe in recipes.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+        assert pretrain.main(["--config", str(tmp_path / f"{name}.yaml"), "--out", str(tmp_path / name)]) == 0
+        command = ["--run", str(tmp_path / name), "--id", f"{name}.v1", "--resources", str(tmp_path / "res")]
+        assert export.main(command) == 0
+        cards[name] = load_card(tmp_path / "res" / "cards" / f"{name}.v1.json")
+    assert (cards["tokenizer"].task, cards["mim"].task) == ("reconstruction", "embedding")
+    assert cards["mim"].inference.tile == (8, 12, 12)
+    assert cards["mim"].input.intensity_of("CT").hu == (-1000, 1000)
+    image, model = str(tmp_path / "images" / "thick0.nii"), ["--model", str(tmp_path / "res" / "cards" / "{}.v1.json")]
+    for command, name in (("embed", "mim"), ("reconstruct", "tokenizer")):
+        chosen = [word.format(name) for word in model]
+        assert cli.main([command, image, "--out", str(tmp_path / command), "--quiet", *chosen]) == 0
+    assert read_embeddings(tmp_path / "embed").encoder.card == "mim.v1"

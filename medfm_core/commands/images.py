@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medfm_core import RESEARCH_USE
-from medfm_core.card_parts import MODALITIES
 from medfm_core.settings import read_settings
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what both commands ask."""
     how = parser.add_argument_group("how")
     how.add_argument("--model", metavar="ID", help="id or path of a model card (default: the installed one)")
-    how.add_argument(
-        "--modality", choices=MODALITIES, help="what the input is, where its file does not say it (OT: something else)"
-    )
+    how.add_argument("--modality", metavar="NAME", type=_modality,
+                     help="what the input is, where its file does not say it: CT, MR, PT, CR, DX, US, or OT for "
+                     "anything else")  # fmt: skip
     how.add_argument("--series", metavar="N", help="which series of a DICOM folder: number, hash or description")
     how.add_argument("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps (default: auto)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line on standard output, for programs")
@@ -83,3 +82,11 @@ def places(sources: list[str], out: Path) -> list[Path]:
             place, number = out / f"{stem}_{number}", number + 1
         found.append(place)
     return found
+
+
+def _modality(text: str) -> str:
+    from medfm_core.card_parts import MODALITIES
+
+    if text.upper() not in MODALITIES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no modality; choose one of {', '.join(MODALITIES)}")
+    return text.upper()

@@ -58,7 +58,6 @@ class SpacingBuckets:
 
     Raises:
         InputError: a manifest is not sound, rows are not prepared, or nothing is in the split.
-        ResourceError: shards cannot be reached.
     """
 
     def __init__(self, config: SpacingBucketsConfig) -> None:

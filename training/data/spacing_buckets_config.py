@@ -18,7 +18,8 @@ class SliceCohort:
 
     Attributes:
         manifest: table of volumes; "" takes the one that shards carry.
-        store: folder that `training.prepare` filled with the preparation `slices`, or folder or URL of shards.
+        store: folder that `training.prepare` filled with the preparation `slices`, or folder of shards. It must be on
+            this machine: the spacing of every volume is looked at first.
         weight: how often these volumes are drawn, next to the weights of the other cohorts.
     """
 
@@ -29,6 +30,8 @@ class SliceCohort:
     def __post_init__(self) -> None:
         if self.weight <= 0:
             raise ValueError(f"weight {self.weight} must be positive")
+        if "://" in self.store:
+            raise ValueError(f"store {self.store} must be a folder on this machine; copy the shards here")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class PyramidUNetConfig:
         degree: degree of anisotropy of all volumes, below 5.
         channels: of the image.
         widths: channels after no, one, two, ... halvings of the plane; one more than a token has halvings, and one.
-        scored: how many of the finest maps are scored in training.
+        scored: how many of the finest maps are scored in training, where there are so many.
     """
 
     patch: int = 16
@@ -37,8 +37,8 @@ class PyramidUNetConfig:
             raise ValueError(f"patch {self.patch} must be a power of two, 4 at least")
         if len(self.widths) != self.patch.bit_length() + 1:
             raise ValueError(f"widths must be {self.patch.bit_length() + 1} numbers for a patch of {self.patch}")
-        if not 0 <= self.degree < 5 or min(self.widths) < 1 or not 1 <= self.scored < len(self.widths):
-            raise ValueError("degree must be 0 to 4, widths at least 1, and scored 1 to the number of widths less one")
+        if not 0 <= self.degree < 5 or min(self.widths) < 1 or self.scored < 1:
+            raise ValueError("degree must be 0 to 4, widths and scored at least 1")
 
     @property
     def halvings(self) -> int:
@@ -96,7 +96,8 @@ class PyramidUNet(nn.Module):
             self.ups.append(_up(config.widths[level + 1], width, config.stride(level + 1)))
             kernel = config.kernel(level)
             self.joins.append(nn.Sequential(_convolution(2 * width, width, kernel), _convolution(width, width, kernel)))
-        self.answers = nn.ModuleList(nn.Conv3d(config.widths[level], classes, 1) for level in range(config.scored))
+        self._scored = range(min(config.scored, top + 1))
+        self.answers = nn.ModuleList(nn.Conv3d(config.widths[level], classes, 1) for level in self._scored)
 
     def forward(self, layers: Sequence[Tensor], grid: Sides, image: Tensor) -> Tensor | list[Tensor]:
         """Score voxels.

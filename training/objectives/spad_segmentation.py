@@ -83,8 +83,8 @@ class SpadSegmentation(Objective):
         if self.encoder.net.config != model_config:
             raise InputError(f"the encoder of {config.encoder} is not as large as the recipe's", "give its own size")
         depth = model_config.depth
-        self.blocks = config.blocks or tuple(max(depth * n // 12 - 1, 0) for n in (4, 6, 8, 12))
-        if len(set(self.blocks)) < 4 or self.blocks[-1] >= depth:
+        self.blocks = config.blocks or spread_blocks(depth)
+        if min(self.blocks) < 0 or self.blocks[-1] >= depth:
             raise InputError(f"a transformer of {depth} blocks has no blocks {list(self.blocks)}", "give others")
         self.head = PyramidUNet(model_config.width, config.outputs, sizes)
         if config.frozen_encoder:
@@ -146,6 +146,12 @@ class SpadSegmentation(Objective):
         if self.encoder is None:
             raise NotImplementedError
         self.encoder.set_activation_checkpointing(on)
+
+
+def spread_blocks(depth: int) -> tuple[int, ...]:
+    """Four blocks of a transformer, the last among them: 3, 5, 7, 11 of 12 as published, of few blocks the last."""
+    spread = tuple(depth * share // 12 - 1 for share in (4, 6, 8, 12))
+    return spread if len(set(spread)) == 4 else tuple(range(depth - 4, depth))
 
 
 def plain_unet(sizes: PyramidUNetConfig, classes: int) -> nn.Module:

@@ -4,7 +4,7 @@ from spad_cards import VIT, encoder_card
 
 from medfm_core.errors import InputError
 from medfm_core.models.spad_vit import SpadVitConfig
-from training.objectives.spad_segmentation import SpadSegmentation, SpadSegmentationConfig
+from training.objectives.spad_segmentation import SpadSegmentation, SpadSegmentationConfig, spread_blocks
 
 MODEL = SpadVitConfig(channels=1, patch=4, width=16, depth=4, heads=2, mlp_width=16, position_grid=(2, 3, 3))
 WIDTHS = (4, 4, 8, 8)
@@ -24,12 +24,12 @@ def test_it_learns_what_is_bright(network):
         pytest.importorskip("monai")
     objective = SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, network=network, widths=WIDTHS))
     optimiser, batch = torch.optim.Adam(objective.parameters(), 1e-2), batch_of()
-    first = float(objective(batch)["loss"])
+    first = float(objective(batch)["loss"].detach())
     for _ in range(12):
         optimiser.zero_grad()
         objective(batch)["loss"].backward()
         optimiser.step()
-    assert float(objective(batch)["loss"]) < 0.75 * first
+    assert float(objective(batch)["loss"].detach()) < 0.75 * first
     answer = objective.eval().answer(batch)
     assert answer.shape == (2, 2, 4, 16, 16)
 
@@ -41,6 +41,13 @@ def test_a_frozen_encoder_stays_as_it_was(tmp_path):
     assert not objective.encoder.training
     with pytest.raises(InputError, match="not as large"):
         SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, widths=WIDTHS, encoder=str(encoder_card(tmp_path))))
+
+
+def test_the_published_blocks():
+    assert spread_blocks(12) == (3, 5, 7, 11)
+    assert spread_blocks(24) == (7, 11, 15, 23)
+    assert spread_blocks(6) == (1, 2, 3, 5)
+    assert spread_blocks(4) == (0, 1, 2, 3)
 
 
 def test_bad_settings_are_sentences():
