@@ -19,7 +19,15 @@ data = [
 ]
 
 setup(
-    packages=[*find_packages(include=["medfm_core*", "training*"]), "MedFMLib", *data],
-    package_dir={"medfm_core.Resources": "Resources", "MedFMLib": "MedFMExtension/MedFM/MedFMLib"},
-    package_data={"medfm_core.report": ["*.j2", "*.css"], **{name: ["*.*"] for name in data}},
+    packages=[*find_packages(include=["medfm_core*", "training*"]), "MedFMLib", "MedFMLib.Resources.UI", *data],
+    package_dir={
+        "medfm_core.Resources": "Resources",
+        "MedFMLib": "MedFMExtension/MedFM/MedFMLib",
+        "MedFMLib.Resources.UI": "MedFMExtension/MedFM/Resources/UI",
+    },
+    package_data={
+        "medfm_core.report": ["*.j2", "*.css"],
+        "MedFMLib.Resources.UI": ["*.ui"],
+        **{name: ["*.*"] for name in data},
+    },
 )

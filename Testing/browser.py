@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PATIENCE_S = 120
+PATIENCE_S = 240
 
 
 def find_chromium() -> str | None:
@@ -95,13 +95,21 @@ class Tab:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, **place)
 
-    def until(self, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
-        """The first picture that is right."""
-        end = time.monotonic() + PATIENCE_S
-        while not is_right(picture := self.picture()):
+    def press_until(self, selector: str, share: float, is_right: Callable[[np.ndarray], bool]) -> np.ndarray:
+        """Press as `press` does, again every few seconds: a page that is busy drawing may miss a press."""
+        return self.until(is_right, lambda: self.press(selector, share))
+
+    def until(self, is_right: Callable[[np.ndarray], bool], do: Callable[[], None] = lambda: None) -> np.ndarray:
+        """The first picture that is right; `do` is done at first and every few seconds."""
+        end, next_time = time.monotonic() + PATIENCE_S, 0.0
+        while True:
+            if time.monotonic() > next_time:
+                do()
+                next_time = time.monotonic() + 5
+            if is_right(picture := self.picture()):
+                return picture
             assert time.monotonic() < end, "the page never shows it"
             time.sleep(0.3)
-        return picture
 
 
 @contextmanager

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.brain_grid import to_brain_grid
+from medfm_core.card_parts import WHOLE_SCAN
 from medfm_core.cards import ModelCard, list_cards, load_card, not_fetched
-from medfm_core.embedding import Encoder
+from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.hub.present import is_fetched, require_files
 from medfm_core.strict import from_dict
 from medfm_core.volume import Volume
 
 if TYPE_CHECKING:
+    import torch
+
     from medfm_core.layers.mixture_of_experts import Routing
     from medfm_core.models.neuro_jepa import NeuroJepaEncoder
 
@@ -74,6 +77,29 @@ class EncodedBrain:
         return (vector / max(np.linalg.norm(vector), 1e-12)).astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class BrainEncoder:
+    """A loaded encoder with its card.
+
+    Attributes:
+        card: what it is.
+        net: in evaluation mode.
+    """
+
+    card: ModelCard
+    net: NeuroJepaEncoder
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next(self.net.parameters()).device
+
+    @property
+    def identity(self) -> Encoder:
+        """Which weights make its embeddings."""
+        return Encoder(self.card.id, self.card.sha256_of("weights"), self.net.config.width)
+
+
 def choose_brain_card(name: str | None = None) -> ModelCard:
     """The card of a name, or the brain encoder that is installed.
 
@@ -99,11 +125,6 @@ def choose_brain_card(name: str | None = None) -> ModelCard:
     if known:
         raise not_fetched(known[0])
     raise WeightsError("no model for brain MRI is installed", "give the path of a card by --model")
-
-
-def identity_of(card: ModelCard, encoder: NeuroJepaEncoder) -> Encoder:
-    """Which weights make the embeddings of a loaded encoder."""
-    return Encoder(card.id, card.sha256_of("weights"), encoder.config.width)
 
 
 def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncoder:
@@ -132,6 +153,29 @@ def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncode
     if encoder.config != wanted:
         raise WeightsError(f"the files of {card.id} are of another size than its card says", "fetch them again")
     return encoder
+
+
+def load_brain(card: ModelCard, device: str = "auto") -> BrainEncoder:
+    """Load a brain encoder with its card; see `load_brain_encoder`."""
+    return BrainEncoder(card, load_brain_encoder(card, device))
+
+
+def embed_brain(scan: Volume, encoder: BrainEncoder) -> tuple[StudyEmbedding, EncodedBrain]:
+    """Embed one scan by itself.
+
+    Args:
+        scan: registered to MNI, 0 around the brain.
+        encoder: loaded.
+
+    Returns:
+        The embedding, whose one unit is the whole scan, and what it was made of.
+
+    Raises:
+        InputError, WeightsError: as `encode_brain`.
+    """
+    encoded = encode_brain(scan, encoder.card, encoder.net)
+    unit = OrganEmbedding(WHOLE_SCAN, 0, "present", encoded.direction)
+    return StudyEmbedding(encoder.identity, (unit,)), encoded
 
 
 def encode_brain(scan: Volume, card: ModelCard, encoder: NeuroJepaEncoder) -> EncodedBrain:

@@ -50,11 +50,11 @@ def heat_on_scan(encoded: EncodedBrain, heat: np.ndarray, scan: Volume, to_scan:
         to_scan: see `patch_lattice`.
 
     Returns:
-        float32, 0 outside the box that was encoded.
+        float32, 0 outside the box that was encoded; with three decimals, which packs into a third.
     """
     patches = patch_lattice(encoded, np.asarray(heat, np.float32), to_scan)
     placed = resample_to(patches, scan.grid, fill=0.0, antialias=False)
-    return replace(scan, voxels=np.asfortranarray(placed.voxels), kind=Kind.IMAGE, modality=None)
+    return replace(scan, voxels=np.asfortranarray(placed.voxels.round(3)), kind=Kind.IMAGE, modality=None)
 
 
 def routing_on_scan(

@@ -35,6 +35,7 @@ _EPILOG = """examples:
   medfm embed knee.nii.gz --out vectors/knee  one vector for any image: CT, MR, X-ray, ultrasound
   medfm reconstruct ct.nii.gz --out drawn     an image drawn again from its tokens
   medfm similar case1 --in results            which results are most like case1?
+  medfm panel ct.nii.gz                       the same in a window, with buttons
   medfm models list
   medfm doctor                                is everything here that MedFM needs?
 

@@ -11,6 +11,7 @@ from medfm_core.reconstruction import Reconstruction
 
 _TITLES = ("input", "drawn from tokens", "difference", "likeliest token")
 _DPI = 120
+_CELL_INCHES = 2.75
 
 
 def draw_reconstruction(found: Reconstruction, path: str | Path) -> None:
@@ -23,8 +24,10 @@ def draw_reconstruction(found: Reconstruction, path: str | Path) -> None:
     from matplotlib.figure import Figure
 
     planes = (0, 1, 2) if found.image.shape[0] > 1 else (0,)
-    figure = Figure(figsize=(11, 2.9 * len(planes) + 0.5), layout="constrained", facecolor="white")
-    axes = figure.subplots(len(planes), len(_TITLES), squeeze=False)
+    heights = [_CELL_INCHES * _height_by_width(found, axis) for axis in planes]
+    size = (len(_TITLES) * _CELL_INCHES, sum(heights) + 0.4 * len(planes) + 0.5)
+    figure = Figure(figsize=size, layout="constrained", facecolor="white")
+    axes = figure.subplots(len(planes), len(_TITLES), squeeze=False, height_ratios=heights)
     low, high = float(found.image.voxels.min()), float(found.image.voxels.max())
     spread = max(high - low, 1e-6)
     number = _shuffled(int(found.tokens.voxels.max()))
@@ -49,6 +52,13 @@ def _plane(voxels: np.ndarray, axis: int) -> np.ndarray:
     """The middle plane across an axis, rows top down: slices run upwards in planes across rows and columns."""
     plane = np.take(voxels, voxels.shape[axis] // 2, axis=axis)
     return plane if axis == 0 else plane[::-1]
+
+
+def _height_by_width(found: Reconstruction, axis: int) -> float:
+    """Of a plane, in mm; at most 3, so that no picture becomes endless."""
+    rows, columns = (n * step for place, (n, step) in
+                     enumerate(zip(found.image.shape, found.image.spacing, strict=True)) if place != axis)  # fmt: skip
+    return min(rows / columns, 3.0)
 
 
 def _aspect(spacing: tuple[float, ...], axis: int) -> float:

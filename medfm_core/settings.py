@@ -23,6 +23,7 @@ VARIABLES = {
     "MEDFM_TOTALSEGMENTATOR": "the command TotalSegmentator of another environment (default: the one on the path)",
     "TOTALSEG_WEIGHTS_PATH": "folder of TotalSegmentator's weights, as that program reads it",
     "TOTALSEG_HOME_DIR": "folder of TotalSegmentator's settings, which holds its weights where nothing else is said",
+    "FSLDIR": "folder of FSL, whose MNI template brains can be registered to",
     "SSL_CERT_FILE": "file of the certificate authorities to trust, e.g. the hospital's (default: the usual ones)",
     "REQUESTS_CA_BUNDLE": "the same under another name; SSL_CERT_FILE goes first",
 }
@@ -82,6 +83,13 @@ def read_hub_settings() -> HubSettings:
     )
 
 
+def has_display() -> bool:
+    """Whether a window can be opened, or drawn in memory; on Windows and macOS always, else as the desktop says."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))
+
+
 def is_safe_address(address: str) -> bool:
     """Whether what is sent to an address cannot be read on the way: https, or this machine itself."""
     parts = urlsplit(address)
@@ -119,6 +127,12 @@ def child_environment(root: Path) -> dict[str, str]:
     """
     before = os.environ.get("PYTHONPATH")
     return dict(os.environ) | {"PYTHONPATH": f"{root}{os.pathsep}{before}" if before else str(root)}
+
+
+def fsl_folder() -> Path | None:
+    """The folder of FSL, None where it is not said."""
+    folder = os.environ.get("FSLDIR")
+    return Path(folder) if folder else None
 
 
 def total_segmentator_command() -> Path | None:

@@ -63,6 +63,27 @@ def _contrastive(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _neuro_jepa(recipe: Recipe) -> dict[str, Any]:
+    from medfm_core.brain_sequence import SEQUENCES
+    from medfm_core.models.neuro_jepa import ARCHITECTURE
+
+    data = recipe.data
+    if getattr(data, "preparation", None) != "brain_mr" or data.spec.size is None:
+        what = f"the data source {recipe.names['data']!r} does not prepare brains as the runtime does"
+        raise InputError(what, "export a run on volumes of the preparation brain_mr, whose input has a size")
+    if tuple(data.crop) != tuple(recipe.model.image_size):
+        raise InputError(
+            f"the run saw crops of {tuple(data.crop)}, the model is for {recipe.model.image_size}",
+            "train it on crops of the model's image_size",
+        )
+    spec = replace(data.spec, sequences=data.spec.sequences or SEQUENCES, regions=data.spec.regions or ("head",))
+    return {
+        "task": "brain_embedding",
+        "architecture": {"name": ARCHITECTURE, **to_dict(recipe.model, defaults=True)},
+        "input": to_dict(spec),
+    }
+
+
 def _spad_mim(recipe: Recipe) -> dict[str, Any]:
     from medfm_core.models.spad_vit import ARCHITECTURE
 
@@ -93,6 +114,7 @@ def _spad(recipe: Recipe, architecture: str, patch: int) -> dict[str, Any]:
 
 _ENTRIES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
     "contrastive": _contrastive,
+    "neuro_jepa": _neuro_jepa,
     "organ_segmentation": _organ_segmentation,
     "spad_mim": _spad_mim,
     "spad_tokenizer": _spad_tokenizer,

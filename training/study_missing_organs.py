@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from medfm_core.errors import InputError
 from medfm_core.progress import RichProgress
@@ -31,7 +32,7 @@ examples:
     python -m training.synthesize_cohort --out bodies --count 3000
     python -m training.study_missing_organs --config training/recipes/pan_fm/tiny-pretrain.yaml --out study \\
         --data.manifest bodies/manifest.csv
-  two arms in a minute:
+  two arms, one seed, fewer figures:
     python -m training.study_missing_organs --config training/recipes/pan_fm/tiny-pretrain.yaml --out quick \\
         --arms random saliency --seeds 1 --scenarios all missing --data.manifest bodies/manifest.csv --run.steps 100
 The same command goes on where it was.
@@ -61,15 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _train(options: argparse.Namespace, overrides: list[str]) -> tuple[dict, object]:
-    """Train every arm with every seed, and load their networks."""
+def _train(options: argparse.Namespace, overrides: list[str]) -> tuple[dict[str, list[Any]], Any]:
+    """Train every arm with every seed; returns their networks by arm, and the last recipe."""
     from training.engine.config import read_recipe
     from training.engine.loop import train
     from training.engine.runs import load_run
 
     if not options.arms or not options.seeds:
         raise InputError("nothing is to be trained", "name at least one arm and one seed")
-    arms: dict[str, list] = {}
+    arms: dict[str, list[Any]] = {}
     recipe = None
     for text in options.arms:
         name, keys = _arm(text)

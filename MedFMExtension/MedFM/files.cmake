@@ -1,5 +1,6 @@
 # Written by list_files.py; do not edit.
 set(MODULE_PYTHON_SCRIPTS
+  MedFM.py
   MedFMLib/__init__.py
   MedFMLib/asking.py
   MedFMLib/client.py
@@ -9,13 +10,27 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/input_check.py
   MedFMLib/install.py
   MedFMLib/launch.py
+  MedFMLib/panel.py
+  MedFMLib/panel_advanced.py
+  MedFMLib/panel_analysis.py
+  MedFMLib/panel_dialogs.py
+  MedFMLib/panel_findings.py
+  MedFMLib/panel_install.py
+  MedFMLib/panel_installer.py
+  MedFMLib/panel_overlay.py
+  MedFMLib/panel_qt.py
+  MedFMLib/panel_settings.py
+  MedFMLib/panel_study.py
+  MedFMLib/panel_weights.py
   MedFMLib/probe.py
+  MedFMLib/process.py
   MedFMLib/requirements.py
   MedFMLib/result_image.py
   MedFMLib/results.py
   MedFMLib/run.py
   MedFMLib/run_parts.py
   MedFMLib/run_states.py
+  MedFMLib/sample.py
   MedFMLib/scene.py
   MedFMLib/scene_colours.py
   MedFMLib/scene_errors.py

@@ -88,7 +88,9 @@ def test_values_by_modality():
     assert scaled(mr, SPEC).shape == (1, 10, 10, 10)
     assert scaled(mr, SPEC).max() == 1
     with pytest.raises(ValueError, match="as many channels"):
-        InputSpec(("CT",), PERCENTILES, by_modality={"CT": Intensity("windows", to=(0, 1), windows=(Window(0, 9),) * 2)})
+        InputSpec(
+            ("CT",), PERCENTILES, by_modality={"CT": Intensity("windows", to=(0, 1), windows=(Window(0, 9),) * 2)}
+        )
 
 
 def test_rules_of_modalities_are_written_only_where_there_are_any():

@@ -12,12 +12,13 @@ from medfm_core.commands import (
     embed,
     findings,
     models,
+    panel,
     reconstruct,
     segment,
     similar,
     view,
 )
 
-COMMANDS = (analyze, batch, segment, findings, ask, embed, similar, reconstruct, view, models, doctor)
+COMMANDS = (analyze, batch, segment, findings, ask, embed, similar, reconstruct, view, panel, models, doctor)
 
 __all__ = ["COMMANDS"]

@@ -1,14 +1,14 @@
-"""`medfm analyze`: organs, measurements and a report of one CT."""
+"""`medfm analyze`: organs, measurements and a report of one CT, or vectors and maps of one study of brain MRI."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
 
-from medfm_core.commands import common
+from medfm_core.commands import brains, common
 
 NAME = "analyze"
-HELP = "organs, measurements and a report of one CT"
+HELP = "organs, measurements and a report of one CT; vectors and maps of brain MRI"
 ABOUT = """Outline the organs of a CT, measure them and write a folder with
   report.html           views with outlines, measurements, warnings: one file, opens in any browser
   measurements.csv      volume, HU and size of every structure, and whether it is there, cut or missing
@@ -18,6 +18,10 @@ and, where a findings model is there (`medfm models list`),
   findings.csv          every finding of the catalogue in every organ: present, absent, uncertain, not assessable
   embeddings.safetensors  a vector per organ and one of the study, for `medfm similar`; embeddings.json is the index
   saliency_*.nii.gz     for findings that are present, where in the organ the score comes from
+A brain MRI (T1w, T2w, FLAIR; several SOURCE are the scans of one study) goes to the brain model instead, and gives
+  report.html           three planes of every scan, saliency, routing of the model's experts, warnings
+  embeddings.safetensors  a vector per scan and one of the study, for `medfm similar`
+  saliency_SCAN.nii.gz, routing_SCAN_blockN.nii.gz  on each scan's own grid; experts.csv counts the routing
 Everything is computed on this machine. Research use only."""
 EPILOG = """examples:
   medfm analyze --sample                                  results in ./medfm-sample
@@ -25,6 +29,8 @@ EPILOG = """examples:
   medfm analyze dicom_folder --series 2 --out case2
   medfm analyze ct.nrrd --out case3 --organs liver,spleen,kidney
   medfm analyze ct.nii.gz --out case1 --json | my_program
+  medfm analyze p1_T1w.nii.gz p1_FLAIR.nii.gz --out p1    brain MRI, stripped and in MNI space
+  medfm analyze a.nii.gz b.nii.gz --sequence T1w,T2w --strip --register --out p2
 An existing result in --out is replaced; other files there are never touched."""
 
 
@@ -33,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help="folder for the results")
     common.add_findings(parser)
     common.add_run(parser)
+    brains.add_arguments(parser)
     common.add_output(parser)
     parser.set_defaults(check=lambda args: common.check_source(args, "medfm-sample"))
 
@@ -40,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the pipeline and say where the results are."""
     progress = common.begin(args)
+    if brains.is_meant(args):
+        return brains.run(args, progress)
     from medfm_core import findings_stage
     from medfm_core.measurements import State
     from medfm_core.pipeline import FILES, analyze

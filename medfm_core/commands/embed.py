@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from medfm_core.commands import images
 
 if TYPE_CHECKING:
+    from medfm_core.brain_encoding import BrainEncoder
+    from medfm_core.embedding import StudyEmbedding
     from medfm_core.image_embedding import EncodedImage, ImageEncoder
     from medfm_core.volume import Volume
 
@@ -23,11 +25,13 @@ Each result is a folder with
   embeddings.safetensors  the vector of the study, of length 1
   embeddings.json         which model made it; `medfm similar` reads the two
   embed.json              what was run on what: model, hashes, spacing, degree of anisotropy, seconds
-With several inputs, --out holds one such folder for each, named after the input. Research use only."""
+With several inputs, --out holds one such folder for each, named after the input. A model for brain MRI takes scans that
+are stripped of the skull and in MNI space (`medfm analyze --strip --register` prepares them). Research use only."""
 EPILOG = """examples:
   medfm embed ct.nii.gz --out vectors/case1
   medfm embed *.nii.gz chest.png --out vectors
   medfm embed knee.nii.gz --modality MR --out vectors/knee
+  medfm embed brains/*.nii.gz --model neuro-jepa.v1 --out vectors
   medfm similar vectors/case1 --in vectors                 which images are most like case1?"""
 SCHEMA = "medfm.embed.v1"
 MANIFEST = "embed.json"
@@ -45,9 +49,8 @@ def run(args: argparse.Namespace) -> int:
     """Embed each input; one that fails does not stop the others."""
     progress = images.begin(args)
     from medfm_core.errors import MedFMError
-    from medfm_core.image_embedding import load_image_encoder
 
-    encoder = load_image_encoder(args.model, images.device_of(args))
+    encoder = _encoder(args)
     code = 0
     for source, place in zip(args.source, images.places(args.source, args.out), strict=True):
         try:
@@ -61,13 +64,31 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             progress.event("result", out=str(place), **facts)
         elif not args.quiet:
-            print(f"{place}: {facts['input']['modality'] or 'modality unknown'}, degree of anisotropy "
-                  f"{facts['degree']}, {facts['tokens_seen']} tokens, {facts['seconds']:.1f} s")  # fmt: skip
+            degree = f", degree of anisotropy {facts['degree']}" if "degree" in facts else ""
+            print(f"{place}: {facts['input']['modality'] or 'modality unknown'}{degree}, "
+                  f"{facts['tokens_seen']} tokens, {facts['seconds']:.1f} s")  # fmt: skip
+            for sentence in facts.get("doubts", ()):
+                print(f"warning: {sentence}", file=sys.stderr)
     return code
 
 
-def _embed(source: str, place: Path, encoder: ImageEncoder, args: argparse.Namespace, progress: Any) -> dict[str, Any]:
+def _encoder(args: argparse.Namespace) -> ImageEncoder | BrainEncoder:
+    """The model that is asked for, loaded: that for brains where the card says so, else that for any image."""
+    from medfm_core.brain_encoding import TASK, load_brain
+    from medfm_core.cards import load_card
+    from medfm_core.image_embedding import load_image_encoder
+
+    device = images.device_of(args)
+    if args.model is not None and load_card(args.model).task == TASK:
+        return load_brain(load_card(args.model), str(device))
+    return load_image_encoder(args.model, device)
+
+
+def _embed(
+    source: str, place: Path, encoder: ImageEncoder | BrainEncoder, args: argparse.Namespace, progress: Any
+) -> dict[str, Any]:
     """Embed one input, write its folder, and return what was done."""
+    from medfm_core.brain_encoding import BrainEncoder
     from medfm_core.embedding_files import write_embeddings
     from medfm_core.image_embedding import embed_image
     from medfm_core.image_source import open_image
@@ -75,15 +96,32 @@ def _embed(source: str, place: Path, encoder: ImageEncoder, args: argparse.Names
 
     begun = time.perf_counter()
     image = open_image(source, args.modality, args.series)
-    embedding, encoded = embed_image(image, encoder, progress)
+    if isinstance(encoder, BrainEncoder):
+        embedding, facts = _embedded_brain(image, encoder)
+    else:
+        embedding, encoded = embed_image(image, encoder, progress)
+        facts = _facts(image, encoded)
     folder = images.made(place)
     write_embeddings(embedding, folder)
-    facts = _facts(image, encoded) | {"seconds": round(time.perf_counter() - begun, 2)}
+    facts |= {"seconds": round(time.perf_counter() - begun, 2)}
     atomic_text(folder / MANIFEST, json.dumps(_manifest(encoder) | facts, indent=1) + "\n")
     return facts
 
 
-def _facts(image: Volume, encoded: EncodedImage) -> dict[str, Any]:
+def _embedded_brain(image: Volume, encoder: BrainEncoder) -> tuple[StudyEmbedding, dict[str, Any]]:
+    from medfm_core.brain_doubts import brain_doubts
+    from medfm_core.brain_encoding import embed_brain
+    from medfm_core.brain_inputs import check_is_mr
+    from medfm_core.brain_maps import tissue_patches
+
+    check_is_mr(image, encoder.card.input.modality, encoder.card.id)
+    embedding, encoded = embed_brain(image, encoder)
+    seen = tissue_patches(encoded)
+    facts = {"tokens": len(seen), "tokens_seen": int(seen.sum()), "doubts": list(brain_doubts(image))}
+    return embedding, _about(image) | facts
+
+
+def _about(image: Volume) -> dict[str, Any]:
     return {
         "input": {
             "format": image.meta.get("format"),
@@ -91,7 +129,12 @@ def _facts(image: Volume, encoded: EncodedImage) -> dict[str, Any]:
             "shape": list(image.shape),
             "spacing_mm": [round(step, 4) for step in image.spacing],
             "warnings": list(image.meta.get("warnings", ())),
-        },
+        }
+    }
+
+
+def _facts(image: Volume, encoded: EncodedImage) -> dict[str, Any]:
+    return _about(image) | {
         "encoded_spacing_mm": [round(step, 4) for step in encoded.spacing_mm],
         "degree": encoded.degree,
         "tokens": encoded.seen.numel(),
@@ -99,7 +142,7 @@ def _facts(image: Volume, encoded: EncodedImage) -> dict[str, Any]:
     }
 
 
-def _manifest(encoder: ImageEncoder) -> dict[str, Any]:
+def _manifest(encoder: ImageEncoder | BrainEncoder) -> dict[str, Any]:
     from medfm_core import RESEARCH_USE, __version__
 
     model = {"card": encoder.card.id, "card_sha256": encoder.card.digest,

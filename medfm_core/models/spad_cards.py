@@ -17,7 +17,7 @@ from medfm_core.strict import from_dict
 
 ENCODER, TOKENIZER = spad_vit.ARCHITECTURE, spad_tokenizer.ARCHITECTURE
 _TASKS = {ENCODER: "embedding", TOKENIZER: "reconstruction"}
-_WHAT = {ENCODER: "encoder of images of any kind", TOKENIZER: "tokenizer of images"}
+_WHAT = {ENCODER: "SPAD encoder", TOKENIZER: "SPAD tokenizer"}
 _RECIPES = {ENCODER: "tiny-mim.yaml", TOKENIZER: "tiny-tokenizer.yaml"}
 _TILE_TOKENS = {ENCODER: (5, 10, 10), TOKENIZER: (4, 16, 16)}
 

@@ -6,9 +6,11 @@ length 1. `totalfm_weights.py` loads it, under our names of the parameters or th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +23,7 @@ from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
 
 ARCHITECTURE = "totalfm"
 SIZE_FEATURES = 4  # what `medfm_core.organ_volumes.size_of` gives
+_OCTAVES = 4
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,37 @@ class TotalFMConfig(VolumeTransformerConfig):
 class SizeEmbedding(nn.Module):
     """What is added to a pooled organ for its size and densities; nothing at the start of training.
 
+    Densities of one organ differ by little between patients and by a lot between organs. Waves of rising frequency
+    spread small differences out, so that few steps of training find them.
+
     Args:
         features: numbers on the organ.
         hidden: channels in between.
         width: channels of the organ.
+        octaves: how many waves, each twice as fast as the last, a density becomes besides itself; 0 for none.
 
     Shapes:
         `(B, features)` to `(B, width)`.
+
+    Source: arXiv:2006.10739 for the waves.
     """
 
-    def __init__(self, features: int, hidden: int, width: int) -> None:
+    def __init__(self, features: int, hidden: int, width: int, octaves: int = 0) -> None:
         super().__init__()
-        self.widen = nn.Linear(features, hidden)
+        self.octaves = octaves
+        self.widen = nn.Linear(features + 2 * octaves * (features - SIZE_FEATURES), hidden)
         self.narrow = nn.Linear(hidden, width)
         initialise_linear(self)
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, size: Tensor) -> Tensor:
         """Embed sizes."""
-        return self.narrow(functional.gelu(self.widen(size.to(self.widen.weight.dtype))))
+        told = torch.cat([size, *self._waves(size[:, SIZE_FEATURES:].float())], dim=-1)
+        return self.narrow(functional.gelu(self.widen(told.to(self.widen.weight.dtype))))
+
+    def _waves(self, densities: Tensor) -> list[Tensor]:
+        angles = [math.pi * 2**octave * densities for octave in range(self.octaves)]
+        return [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
 
 
 class ImageEncoder(nn.Module):
@@ -143,7 +158,9 @@ class ImageEncoder(nn.Module):
 
 def _size_embedding(config: TotalFMConfig) -> SizeEmbedding:
     """As wide inside as the tokens' MLPs where there are densities: many thresholds of many organs."""
-    return SizeEmbedding(config.size_features, config.mlp_width if config.densities else config.width, config.width)
+    if not config.densities:
+        return SizeEmbedding(config.size_features, config.width, config.width)
+    return SizeEmbedding(config.size_features, config.mlp_width, config.width, _OCTAVES)
 
 
 def sizes() -> dict[str, dict[str, Any]]:

@@ -57,7 +57,7 @@ def render_html(analysis: Analysis, machine: Mapping[str, Any]) -> str:
     drawn = {m.id for m in seen if not m.parts}
     views = make_views(analysis)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             notice=RESEARCH_USE,
@@ -98,17 +98,18 @@ def number(value: float | None, digits: int | None = None) -> str:
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """The templates of the reports, with their filters."""
+    made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    environment.filters["list"] = lambda values: ", ".join(values)
-    return environment
+    made.filters["number"] = number
+    made.filters["list"] = lambda values: ", ".join(values)
+    return made
 
 
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:

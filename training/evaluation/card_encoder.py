@@ -52,6 +52,12 @@ def _transformer(card: ModelCard) -> nn.Module:
     return encoder.eval().requires_grad_(False)
 
 
+def _brain(card: ModelCard) -> nn.Module:
+    from medfm_core.brain_encoding import load_brain_encoder
+
+    return load_brain_encoder(card, "cpu")
+
+
 def _spad(card: ModelCard) -> nn.Module:
     from medfm_core.models.spad_cards import load_encoder
     from training.heads.spad_encoder import spad_encoder
@@ -59,4 +65,4 @@ def _spad(card: ModelCard) -> nn.Module:
     return spad_encoder(load_encoder(card)).eval()
 
 
-_LOADERS = {"spad_vit": _spad, "totalfm": _totalfm, "volume_transformer": _transformer}
+_LOADERS = {"neuro_jepa": _brain, "spad_vit": _spad, "totalfm": _totalfm, "volume_transformer": _transformer}

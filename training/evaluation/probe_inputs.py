@@ -114,4 +114,9 @@ def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[st
 def _size_of(card: str | None) -> tuple[int, int, int] | None:
     from medfm_core.cards import load_card
 
-    return None if card is None else load_card(card).input.size
+    if card is None:
+        return None
+    found = load_card(card)
+    if found.task == "brain_embedding":  # its input is the whole box, of which the network sees the middle
+        return tuple(found.architecture.options["image_size"])
+    return found.input.size

@@ -52,7 +52,9 @@ def segment_volume(
     """
     size = tuple(max(length, side) for length, side in zip(volume.shape, crop, strict=True))
     start = centre_start(volume.shape, size)
-    image = to_channels(torch.from_numpy(volume.crop(start, size)), resolved(spec.intensity_of(volume.modality), volume))
+    image = to_channels(
+        torch.from_numpy(volume.crop(start, size)), resolved(spec.intensity_of(volume.modality), volume)
+    )
     device = next(objective.parameters()).device
     window = SlidingWindow(Tiling(crop), empty_below=float("-inf"))
     net = _Answers(objective, volume.spacing)

@@ -39,9 +39,14 @@ class Toolkit:
             signal = getattr(sender, name, None)
             if signal is None:
                 raise ValueError(f"{signature} is no signal of {type(sender).__name__}")
-            signal.connect(lambda *values: slot(*values[:count]))
+            signal.connect(_of_so_many(slot, count))
         elif not sender.connect(signature, slot):
             raise ValueError(f"{signature} is no signal of {sender.className()}")
+
+
+def _of_so_many(slot: Callable[..., object], count: int) -> Callable[..., object]:
+    """The slot with so many values: by their number PySide6 chooses among signals of one name."""
+    return (lambda: slot(), lambda first: slot(first), lambda first, second: slot(first, second))[count]
 
 
 def get(widget: Any, name: str) -> Any:
@@ -58,6 +63,13 @@ def put(widget: Any, **properties: Any) -> None:
     widget.blockSignals(was_blocked)
 
 
+def stretch(tree: Any, header_view: Any) -> None:
+    """Let the first column of a tree take the room that the others leave."""
+    tree.header().setStretchLastSection(False)
+    tree.header().setSectionResizeMode(header_view.ResizeToContents)
+    tree.header().setSectionResizeMode(0, header_view.Stretch)
+
+
 def show(widget: Any, visible: bool) -> None:
     """Show a widget or not, whatever is around it."""
     if widget.isHidden() == visible:
@@ -68,6 +80,9 @@ def say(label: Any, text: str) -> None:
     """Set a label's text, and take no room where there is none."""
     put(label, text=text)
     show(label, bool(text))
+    height = label.heightForWidth(get(label, "width")) if text else 0
+    if height > 0 and get(label, "minimumHeight") != height:  # a scroll area gives wrapped lines too little room
+        label.setMinimumHeight(height)
 
 
 def fill(box: Any, entries: tuple[tuple[str, str, str], ...], chosen: str, tool_tip_role: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .launch import HubChoices, Launch, plan_launch
@@ -32,14 +32,14 @@ class Settings:
         names = ("Cache", "Endpoint", "Authorities", "Proxy")
         return HubChoices(*(self[name] for name in names), offline=self["Offline"] == "1")
 
-    def launch(self, environment: Mapping[str, str] | None = None) -> Launch:
+    def launch(self, environment: Callable[[], Mapping[str, str]] | None = None) -> Launch:
         """The Python that computes.
 
         Args:
-            environment: that an external Python begins with; see `plan_launch`.
+            environment: makes what an external Python begins with; see `plan_launch`.
         """
         python = self["Python"]
-        return plan_launch(python, self.hub(), environment if python else None)
+        return plan_launch(python, self.hub(), environment() if python and environment else None)
 
 
 def _known(name: str) -> str:

@@ -92,6 +92,23 @@ class RunModel:
         self._job.request_id = self._client.request("analyze", arguments, self._events_of(self._job))
         return True
 
+    def open(self, volume: Volume, folder: str | Path) -> bool:
+        """Take a result that was made before into the scene; whether it could be, else `view()` says why."""
+        if follow(self.state, RunEvent.START) is None:
+            return False
+        try:
+            result = read_result(folder)
+            self._host.import_result(volume, result, provenance_of(result))
+        except ResultError as error:
+            self._message = str(error)
+            self.changed.emit()
+            return False
+        self.result, self.volume = result, volume
+        self._warnings, self._message = result.warnings, "Opened. Research use only, not a diagnosis."
+        self.changed.emit()
+        self.finished.emit(volume, result)
+        return True
+
     def cancel(self, because: str = "") -> None:
         """Stop; the message says why, by default that it was cancelled."""
         if self._job is None or follow(self.state, RunEvent.STOP) is None:

@@ -55,6 +55,13 @@ class SlicerScene:
         self._check_alive(volume)
         return volume_facts(volume, has_result=self.segmentation(volume) is not None)
 
+    def likely_input(self) -> slicer.vtkMRMLVolumeNode | None:
+        """The volume that is worked with: the active one, else the first that is no label map and not made by us."""
+        selection = self.scene.GetFirstNodeByClass("vtkMRMLSelectionNode")
+        active = self.scene.GetNodeByID(selection.GetActiveVolumeID() or "") if selection is not None else None
+        found = [active, *nodes(self.scene, "vtkMRMLScalarVolumeNode")]
+        return next((node for node in found if node is not None and _may_be_scan(node)), None)
+
     def is_alive(self, volume: slicer.vtkMRMLVolumeNode | None) -> bool:
         """Whether a volume is still in the scene."""
         return volume is not None and bool(self.scene.IsNodePresent(volume))
@@ -204,6 +211,11 @@ class SlicerScene:
 
     def _scene_closed(self) -> None:
         self._opacity, self._latest = OPACITY, None
+
+
+def _may_be_scan(node: slicer.vtkMRMLNode) -> bool:
+    is_volume = node.IsA("vtkMRMLScalarVolumeNode") and not node.IsA("vtkMRMLLabelMapVolumeNode")
+    return is_volume and node.GetAttribute(FILE) is None and not node.GetHideFromEditors()
 
 
 def _referenced(node: slicer.vtkMRMLNode, role: str) -> list[slicer.vtkMRMLNode]:

@@ -136,6 +136,10 @@ class PanelModel:
             self.hide_saliency()
             self.run.run(self.volume, self._options())
 
+    def open_result(self, folder: str | Path) -> bool:
+        """Show a result of the chosen volume that was made before; whether it is one."""
+        return self.volume is not None and self.run.open(self.volume, folder)
+
     def click(self, finding: str, organ: str) -> bool:
         """A line of the table was clicked: centre the views on its organ, and show its saliency map if it has one."""
         row = self.findings.row_of(finding, organ)

@@ -60,6 +60,11 @@ class ModelLine:
         return self.place not in ("hub", "not installed")
 
     @property
+    def where(self) -> str:
+        """Where its files are, for the user."""
+        return _PLACES.get(self.place, self.place)
+
+    @property
     def size(self) -> str:
         """For the user."""
         if self.bytes is None:
@@ -70,7 +75,7 @@ class ModelLine:
     def line(self) -> str:
         """Title, size, licence, modality and coverage in one line, for menus."""
         count = f"{len(self.covers)} structures" if self.covers else ""
-        facts = (self.size, self.licence, " or ".join(self.modality), count, _PLACES.get(self.place, self.place))
+        facts = (self.size, self.licence, " or ".join(self.modality), count, self.where)
         return f"{self.title} ({', '.join(filter(None, facts))})"
 
 
@@ -105,11 +110,13 @@ class WeightsModel:
     Attributes:
         changed: called when `view()` changed.
         listed: called when the list of models was read anew.
+        licence: asks for what must be accepted of a model; its answer is a title, a question and the licence's text.
     """
 
     def __init__(self, client: WorkerClient) -> None:
         self.changed, self.listed = Signal(), Signal()
         self._listing: Asking[Mapping[str, Any]] = Asking(client, "models", lambda event: event)
+        self.licence: Asking[tuple[str, str, str]] = Asking(client, "model", _licence)
         self._actions = {
             name: Asking(client, name, lambda event: event) for name in ("pull", "import", "verify", "remove")
         }
@@ -118,6 +125,7 @@ class WeightsModel:
         self._active: Asking[Mapping[str, Any]] | None = None
         self._busy_with, self._message = "", ""
         self._listing.changed.connect(self._on_listing)
+        self.licence.changed.connect(self.changed.emit)
         for name, asking in self._actions.items():
             asking.changed.connect(lambda name=name: self._on_action(name))
 
@@ -202,6 +210,13 @@ def _told(name: str, model_id: str, answer: Mapping[str, Any]) -> str:
     if name == "remove":
         return f"{model_id} was removed; {answer['freed_bytes'] / 1e6:.1f} MB became free."
     return f"{model_id} was {'fetched' if name == 'pull' else 'imported'} and verified."
+
+
+def _licence(event: Mapping[str, Any]) -> tuple[str, str, str]:
+    summary = event["summary"]
+    terms = f"{summary['terms']} " if summary["terms"] else ""
+    question = f"{terms}Licence: {summary['licence']}. {summary['intended_use']} Do you accept this?"
+    return summary["title"], question, event["licence_text"]
 
 
 def _line(entry: Mapping[str, Any]) -> ModelLine:

@@ -90,7 +90,7 @@ def test_without_weights_it_is_one_sentence(folder, tmp_path, capsys, monkeypatc
     for command in ("embed", "reconstruct"):
         assert main([command, str(folder / "mr.nii.gz"), "--out", str(tmp_path / "x")]) == 3
         told = capsys.readouterr().err
-        assert "is installed" in told
+        assert "no SPAD" in told
         assert "--model" in told
     assert not (tmp_path / "x").exists()
 
@@ -99,7 +99,7 @@ def test_wrong_cards_and_inputs_are_sentences(folder, tmp_path, capsys):
     out = ["--out", str(tmp_path / "x")]
     wrong = ["embed", str(folder / "mr.nii.gz"), *out, "--model", card(folder, "toy-tokenizer.v1")]
     assert main(wrong) == 2
-    assert "is no encoder" in capsys.readouterr().err
+    assert "is no SPAD encoder" in capsys.readouterr().err
     (tmp_path / "text.png").write_bytes(b"\x89PNG but not really")
     inputs = [str(tmp_path / "text.png"), str(folder / "mr.nii.gz")]
     assert main(["embed", *inputs, *out, "--model", card(folder, "toy-vit.v1"), "--quiet"]) == 2

@@ -58,10 +58,9 @@ def test_a_reader_clicks_through_a_result(server):
         tab.click(".finding")
         tab.wait("document.body.innerText.includes('Research use only, not a diagnosis')")
         tab.until(lambda picture: warm(picture) > before + 100)
-        tab.press(".v-app-bar .v-slider__container", 0.05)
-        tab.until(lambda picture: warm(picture) <= before + 20)
-        tab.press(".v-app-bar .v-slider__container", 1.0)
-        tab.until(lambda picture: warm(picture) > before + 100)
+        slider = ".v-app-bar .v-slider__container"
+        tab.press_until(slider, 0.05, lambda picture: warm(picture) <= before + 20)
+        tab.press_until(slider, 0.95, lambda picture: warm(picture) > before + 100)
         tab.click("#saliency_on")
         tab.until(lambda picture: warm(picture) <= before + 20)
     server.send_signal(signal.SIGINT)
@@ -70,7 +69,7 @@ def test_a_reader_clicks_through_a_result(server):
 
 
 def warm(picture: np.ndarray) -> int:
-    """How many pixels in the middle of the views, beside the legends, have the bright colours of saliency."""
+    """How many pixels in the middle of the views, beside the legends, have the orange of saliency."""
     wide = (picture.shape[1] - 300) // 2  # of a view, at the right of the list
     starts = (300 + wide // 10, 300 + wide + wide // 10)
     red, green, blue = np.concatenate([picture[60:-60, x : x + 6 * wide // 10] for x in starts]).astype(int).T

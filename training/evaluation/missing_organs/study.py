@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -187,11 +187,10 @@ def _run_arms(
 
 
 def _fine_tunings(name: str, config: StudyConfig, seed: int) -> list[tuple[str, FineTuning]]:
-    how = FineTuning(**{**config.fine_tuning.__dict__, "seed": config.fine_tuning.seed + seed})
+    how = replace(config.fine_tuning, seed=config.fine_tuning.seed + seed)
     if name != "random weights":
         return [(f"{name}, fine-tuned", how)]
-    plain = FineTuning(**{**how.__dict__, "organ_dropout": 0.0})
-    return [("supervised, modality dropout", how), ("supervised, no dropout", plain)]
+    return [("supervised, modality dropout", how), ("supervised, no dropout", replace(how, organ_dropout=0.0))]
 
 
 def _ask(predictor: Predictor, test: StudyPart, scenarios: list[Scenario]) -> list[np.ndarray]:

@@ -15,11 +15,11 @@ from training.evaluation.bootstrap import Estimate
 from training.evaluation.missing_organs.study import Row, StudyResult
 
 NOTE = (
-    "Virtual subjects: the figures say how methods behave in a made-up world, never how well a disease is told in "
-    "patients. Saliency-guided masking is a reconstruction from a published abstract. Mean AUROC over the diseases and "
-    "seeds; in brackets the 95 % interval over test subjects (the spread over seeds stands in its own column)."
+    "Where subjects are virtual, the figures say how methods behave in a made-up world, never how well a disease is "
+    "told in patients. Saliency-guided masking is a reconstruction from a published abstract. Mean AUROC over the "
+    "diseases and seeds; in brackets the 95 % interval over test subjects (the spread over seeds stands in its own "
+    "column)."
 )
-
 _LOOKS = (
     "Shares of the last block's attention, all organs given; entropy is 1 for equal shares. Informativeness: how far "
     "one organ alone is above chance, as a share."

@@ -1,0 +1,153 @@
+"""From the brain MRI of a study to a folder of results: vectors, saliency, routing of experts, and a report."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medfm_core.brain_doubts import brain_doubts
+from medfm_core.brain_encoding import BrainEncoder, choose_brain_card, encode_brain, load_brain
+from medfm_core.brain_inputs import BrainInput, brain_inputs, check_is_mr
+from medfm_core.brain_results import write_results
+from medfm_core.brain_sequence import plain_sequence
+from medfm_core.brain_standard import StandardBrain, StandardPlan, standard_plan, to_standard
+from medfm_core.brain_study import BrainOptions, BrainScan, BrainStudy
+from medfm_core.errors import InputError
+from medfm_core.guards import plain_resource_errors
+from medfm_core.hub.present import require_files
+from medfm_core.io import read_volume
+from medfm_core.plausibility import Caution
+from medfm_core.progress import SILENT, Progress
+from medfm_core.results_folder import results_folder
+from medfm_core.settings import read_settings
+from medfm_core.voxel_hash import voxel_hash
+
+if TYPE_CHECKING:
+    from medfm_core.cards import ModelCard
+    from medfm_core.models.neuro_jepa import NeuroJepaEncoder
+    from medfm_core.volume import Volume
+
+
+class _Clock:
+    """Seconds per stage, over all scans."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    @contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - start
+
+
+def analyze_brain(
+    sources: Sequence[str | Path],
+    out_dir: str | Path,
+    options: BrainOptions | None = None,
+    *,
+    progress: Progress = SILENT,
+) -> BrainStudy:
+    """Encode the brain MRI of one study, and write the results.
+
+    Args:
+        sources: image files or DICOM folders, a scan each, or the DICOM files of one scan.
+        out_dir: folder for the results; made whole at the end, or not at all.
+        options: what else is wanted.
+        progress: told of the scans; may cancel.
+
+    Returns:
+        The finished analysis.
+
+    Raises:
+        InputError: an input, an option or the folder cannot be used (ModalityError: it is no MR).
+        WeightsError: the model is missing or damaged.
+        ResourceError: too little memory or disk, or a device or a tool that is not there.
+    """
+    options = options or BrainOptions()
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    card = choose_brain_card(options.card_id)
+    require_files(card)
+    wanted = brain_inputs(sources, tuple(map(plain_sequence, options.sequences)), options.series)
+    _check_sequences(wanted, card)
+    clock = _Clock()
+    with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=options.overwrite) as folder:
+        plan = standard_plan(options.strip, options.register, options.template)
+        with progress.stage("Load the model"), clock.measured("load"):
+            encoder = load_brain(card, options.device)
+        work = _Scans(encoder, plan, options, clock)
+        scans = work.run(wanted, progress)
+        seconds = dict(clock.seconds)
+        study = BrainStudy(options, created, card, encoder.identity, plan, scans, str(encoder.device), seconds)
+        with progress.stage("Write the results"):
+            write_results(study, folder)
+        progress.check()
+    return study
+
+
+class _Scans:
+    """Makes a `BrainScan` of each input."""
+
+    def __init__(self, encoder: BrainEncoder, plan: StandardPlan, options: BrainOptions, clock: _Clock) -> None:
+        self._card, self._net, self._plan, self._options, self._clock = encoder.card, encoder.net, plan, options, clock
+
+    def run(self, inputs: Sequence[BrainInput], progress: Progress) -> tuple[BrainScan, ...]:
+        """Work through the inputs in their order."""
+        from medfm_core.inference.modes import torch_threads
+
+        numbers: Counter[str] = Counter()
+        found = []
+        with torch_threads(self._options.threads or read_settings().threads):
+            for wanted in inputs:
+                found.append(self._scan(wanted, numbers[wanted.sequence], progress))
+                numbers[wanted.sequence] += 1
+        return tuple(found)
+
+    def _scan(self, wanted: BrainInput, number: int, progress: Progress) -> BrainScan:
+        with progress.stage(f"Read {wanted.sequence}"), self._clock.measured("read"):
+            form = self._options.nifti_form
+            image = read_volume(wanted.source, series=wanted.series, nifti_form=form)
+            check_is_mr(image, self._card.input.modality, self._card.id)
+            digest = voxel_hash(image)
+        with self._clock.measured("prepare"):
+            standard = to_standard(image, self._plan, progress)
+        with progress.stage(f"Encode {wanted.sequence}"), self._clock.measured("encode"):
+            encoded = encode_brain(standard.image, self._card, self._net)
+        heat = None
+        if self._options.saliency:
+            with progress.stage(f"Explain {wanted.sequence}"), self._clock.measured("saliency"):
+                heat = _heat(encoded.box, self._net)
+        cautions = _cautions(image, standard)
+        return BrainScan(wanted.sequence, number, image, digest, standard, encoded, heat, cautions)
+
+
+def _heat(box: Volume, encoder: NeuroJepaEncoder) -> np.ndarray:
+    import torch
+
+    from medfm_core.saliency.brain import vector_rollout
+
+    volume = torch.from_numpy(np.ascontiguousarray(box.voxels, np.float32))[None, None]
+    return vector_rollout(encoder, volume.to(next(encoder.parameters()).device)).numpy()
+
+
+def _cautions(image: Volume, standard: StandardBrain) -> tuple[Caution, ...]:
+    told = [Caution("reading", sentence) for sentence in image.meta.get("warnings", ())]
+    if standard.registration is not None:
+        told += [Caution("registration", sentence) for sentence in standard.registration.doubts()]
+    told += [Caution("brain_place", sentence) for sentence in brain_doubts(standard.image)]
+    return tuple(told)
+
+
+def _check_sequences(inputs: Sequence[BrainInput], card: ModelCard) -> None:
+    taken = card.input.sequences
+    for wanted in inputs:
+        if taken and wanted.sequence not in taken:
+            raise InputError(f"{card.id} takes {', '.join(taken)}, not {wanted.sequence}", "leave that scan out")

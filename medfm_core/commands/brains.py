@@ -1,0 +1,103 @@
+"""The part of `medfm analyze` that takes brain MRI: its options, when it is meant, and how it is told."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medfm_core.commands import common
+from medfm_core.errors import InputError
+from medfm_core.settings import read_settings
+
+if TYPE_CHECKING:
+    from medfm_core.progress import Progress
+
+STRIPPERS = ("auto", "synthstrip", "hd-bet")
+_FOR_CT = (
+    ("organs", "--organs"), ("hu_offset", "--hu-offset"), ("findings", "--findings"),
+    ("findings_model", "--findings-model"), ("sample", "--sample"), ("force", "--force"),
+    ("deterministic", "--deterministic"),
+)  # fmt: skip
+_FOR_BRAINS = (("sequence", "--sequence"), ("register", "--register"), ("template", "--template"), ("strip", "--strip"))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of brain MRI."""
+    brain = parser.add_argument_group("brain MRI")
+    brain.add_argument("--modality", choices=("CT", "MR"), type=str.upper,
+                       help="what the input is, where its file does not say it")  # fmt: skip
+    brain.add_argument("--sequence", metavar="LIST", type=_names, default=(),
+                       help="T1w, T2w or FLAIR, one for each SOURCE (default: by their names)")  # fmt: skip
+    brain.add_argument("--register", action="store_true", help="register each scan to an MNI template")
+    brain.add_argument("--template", metavar="FILE", help="that template, stripped (default: that of FSL or nilearn)")
+    brain.add_argument("--strip", nargs="?", const="auto", choices=STRIPPERS, metavar="TOOL",
+                       help="take the skull away by hd-bet or synthstrip, if one is installed")  # fmt: skip
+
+
+def is_meant(args: argparse.Namespace) -> bool:
+    """Whether the inputs are brain MRI rather than a CT.
+
+    Raises:
+        InputError: the options contradict each other, or the input cannot be read.
+    """
+    asked = [option for name, option in _FOR_BRAINS if getattr(args, name)]
+    kind = args.modality or _kind_of_model(args.model) or ("MR" if asked else None)
+    if kind == "CT" and asked:
+        raise InputError(f"{asked[0]} is for brain MRI, not for CT", "leave it out")
+    if kind is None and not args.sample:
+        from medfm_core.brain_inputs import is_one_series, modality_of
+
+        many = len(args.source) > 1 and not is_one_series(args.source)
+        kind = "MR" if many else modality_of(common.source_of(args), args.series, args.nifti_form)
+    return kind == "MR"
+
+
+def run(args: argparse.Namespace, progress: Progress) -> int:
+    """Analyse and say where the results are.
+
+    Raises:
+        MedFMError: an option is for CT, or the analysis failed.
+    """
+    for name, option in _FOR_CT:
+        if getattr(args, name):
+            raise InputError(f"{option} is for CT, not for brain MRI", "leave it out")
+    if args.template and not args.register:
+        raise InputError("--template names a template that nothing is registered to", "add --register")
+    from medfm_core.brain_pipeline import analyze_brain
+    from medfm_core.brain_results import FILES
+    from medfm_core.brain_study import BrainOptions
+
+    options = BrainOptions(
+        card_id=args.model, device=args.device or read_settings().device, sequences=args.sequence, series=args.series,
+        nifti_form=args.nifti_form, strip=args.strip, register=args.register, template=args.template,
+        saliency="none" not in args.saliency, threads=args.threads, overwrite=args.overwrite,
+    )  # fmt: skip
+    study = analyze_brain(args.source, args.out, options, progress=progress)
+    seconds = sum(study.seconds.values())
+    names = [scan.name for scan in study.scans]
+    if args.json:
+        warnings = [{"code": c.code, "sentence": c.sentence} for c in study.cautions]
+        files = {name: str(Path(args.out) / name) for name in FILES}
+        progress.event(
+            "result", out=str(args.out), files=files, scans=names, model=study.card.id, warnings=warnings,
+            seconds=round(seconds, 2),
+        )  # fmt: skip
+    common.tell_cautions(args, study.cautions)
+    if not args.json and not args.quiet:
+        print(f"{', '.join(names)} encoded by {study.card.id} in {seconds:.0f} s: {args.out / FILES[0]}")
+    return 0
+
+
+def _kind_of_model(name: str | None) -> str | None:
+    """What a named model takes; None where none is named or there is no such one, which is told later."""
+    if name is None:
+        return None
+    from medfm_core.brain_encoding import TASK
+    from medfm_core.cards import load_card
+
+    return "MR" if load_card(name).task == TASK else "CT"
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
