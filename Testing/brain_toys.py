@@ -27,6 +27,12 @@ INPUT = {
 }  # fmt: skip
 
 
+_BLOBS = (
+    (0.5, 0.3, 0.2), (-0.5, 0.4, -0.2), (0.4, -0.5, 0.3), (-0.45, -0.5, -0.1), (0, 0.6, 0.3), (0, -0.4, -0.5),
+    (0.4, 0, -0.45),
+)  # fmt: skip
+
+
 def toy_encoder(seed: int = 0) -> NeuroJepaEncoder:
     """Random weights, larger than at the start of a training, so that tokens differ."""
     torch.manual_seed(seed)
@@ -72,6 +78,8 @@ def toy_brain(matrix: np.ndarray | None = None, shape=(52, 66, 56), step_mm=3.0,
     voxels = np.where(radius < 1, 600 - 250 * radius + 60 * y, 0.0)
     for side, size in ((-0.15, 0.03), (0.2, 0.015)):
         voxels[((x - side) ** 2 + (y / 2) ** 2 + (z - 0.1) ** 2) < size] = 120
+    for number, middle in enumerate(_BLOBS):
+        voxels[((x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (z - middle[2]) ** 2) < 0.04] = 200 + 60 * number
     voxels += (radius < 1) * np.random.default_rng(seed).normal(0, 8, shape)
     placed = affine if matrix is None else matrix @ affine
     return Volume(voxels.clip(0).astype(np.float32), Affine(placed), modality="MR")

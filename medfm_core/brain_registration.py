@@ -22,7 +22,7 @@ _ROUNDS = 80
 _COARSE = ((2, 1.0),)  # shrinking of the 3 mm images, smoothing in voxels
 _FINE = ((2, 1.0), (1, 0.0))
 _MARGIN_MM = 12.0
-_WORSE = 0.02  # of the overlap
+_WORSE = 0.05  # of the overlap
 LEAST_OVERLAP = 0.8
 _SCALES = (0.7, 1.45)
 

@@ -28,6 +28,7 @@ STOPPED, TERMINATED = 130, 143
 _EPILOG = """examples:
   medfm analyze --sample                      try it on the CT that comes with MedFM
   medfm analyze ct.nii.gz --out case1         organs, measurements and report of your CT
+  medfm analyze p1_T1w.nii.gz p1_FLAIR.nii.gz --out p1    vectors and maps of a study of brain MRI
   medfm batch scans --out results             the same for every CT in a folder
   medfm segment dicom_folder --out organs.seg.nrrd
   medfm findings list --organ liver           what can be looked for in the liver?

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if brains.is_meant(args):
         return brains.run(args, progress)
     from medfm_core import findings_stage
+    from medfm_core.errors import ModalityError
     from medfm_core.measurements import State
     from medfm_core.pipeline import FILES, analyze
 
@@ -59,7 +60,10 @@ def run(args: argparse.Namespace) -> int:
         findings_card=args.findings_model,
         saliency=tuple(args.saliency),
     )
-    analysis = analyze(common.source_of(args), args.out, options, progress=progress)
+    try:
+        analysis = analyze(common.source_of(args), args.out, options, progress=progress)
+    except ModalityError as error:
+        raise ModalityError(error.what, f"{error.fix}; for a brain MRI give --modality MR") from error
     written = (*FILES, *(findings_stage.FILES if analysis.encoded else ()))
     singles = [m for m in analysis.measurements if not m.parts]
     states = {state.value: sum(m.state is state for m in singles) for state in State}

@@ -62,6 +62,8 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     for name, option in _FOR_CT:
         if getattr(args, name):
             raise InputError(f"{option} is for CT, not for brain MRI", "leave it out")
+    if not set(args.saliency) <= {"present", "none"}:
+        raise InputError(f"{args.saliency[0]!r} is no saliency of brain MRI", "give none, or leave it out")
     if args.template and not args.register:
         raise InputError("--template names a template that nothing is registered to", "add --register")
     from medfm_core.brain_pipeline import analyze_brain

@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the window, until it is closed."""
-    from medfm_core.desktop.packages import check_packages
+    from medfm_core.desktop.packages import check_display, check_packages
 
+    check_display()
     check_packages()
     print(RESEARCH_USE, file=sys.stderr)
     from medfm_core.desktop.opening import open_window

@@ -11,8 +11,7 @@ from MedFMLib.install import InstallState
 from Qt import QtCore
 
 from medfm_core.desktop.window import Window, application, run
-from medfm_core.errors import InputError, MedFMError, ResourceError
-from medfm_core.settings import has_display
+from medfm_core.errors import InputError, MedFMError
 
 _PATIENCE_S, _SETTLE_S = 300.0, 0.5
 
@@ -29,14 +28,8 @@ def open_window(scan: str | None, result: str | None, args: Any) -> int:
         The exit code.
 
     Raises:
-        ResourceError: there is no display.
         InputError: the scan or the result cannot be shown.
     """
-    if not has_display():
-        raise ResourceError(
-            "there is no display to open a window on",
-            "use `medfm view RESULT` in a browser, or set QT_QPA_PLATFORM=offscreen to write a --screenshot",
-        )
     made = application()
     made.setApplicationName("MedFM")
     window = Window(QtCore.QSettings("MedFM", "MedFM"))

@@ -1,4 +1,4 @@
-"""Is what the window needs installed?"""
+"""Is there what the window needs: its packages, and a display?"""
 
 from __future__ import annotations
 
@@ -6,8 +6,22 @@ import importlib
 from importlib.util import find_spec
 
 from medfm_core.errors import ResourceError
+from medfm_core.settings import has_display
 
 _PACKAGES = {"PySide6": "PySide6", "Qt": "Qt.py", "slicer": "slicer-core"}
+
+
+def check_display() -> None:
+    """Make sure that there is something to open a window on.
+
+    Raises:
+        ResourceError: there is not.
+    """
+    if not has_display():
+        raise ResourceError(
+            "there is no display to open a window on",
+            "use `medfm view RESULT` in a browser, or set QT_QPA_PLATFORM=offscreen to write a --screenshot",
+        )
 
 
 def check_packages() -> None:

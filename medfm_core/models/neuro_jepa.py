@@ -149,7 +149,7 @@ class NeuroJepaEncoder(nn.Module):
         patches = patchify(volume, self.config.patch_size)
         return self.patch_embedding(patches if visible is None else gather_tokens(patches, visible))
 
-    def encode(self, tokens: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Encoded:
+    def through_blocks(self, tokens: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Encoded:
         """Send embedded tokens through the blocks.
 
         Args:
@@ -172,7 +172,7 @@ class NeuroJepaEncoder(nn.Module):
 
     def routed(self, volume: Tensor, visible: Tensor | None = None) -> Encoded:
         """The same with the routing of each block."""
-        return self.encode(self.embed(volume, visible), self.config.token_grid(volume.shape[2:]), visible)
+        return self.through_blocks(self.embed(volume, visible), self.config.token_grid(volume.shape[2:]), visible)
 
     def set_activation_checkpointing(self, on: bool) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""

@@ -12,10 +12,17 @@ from medfm_core.strict import unknown_name
 from training.evaluation import classification, multi_label, regression
 from training.evaluation.score import Score, mean_of
 from training.evaluation.segmentation import mean_dice
+from training.evaluation.survival import concordance
 
-TASKS = ("classification", "multi_label", "regression", "segmentation")
+TASKS = ("classification", "multi_label", "regression", "segmentation", "survival")
 LOWER_IS_BETTER = ("brier", "calibration_error", "mae", "rmse")
-PRIMARY = {"classification": "auroc", "multi_label": "auroc", "regression": "r2", "segmentation": "dice"}
+PRIMARY = {
+    "classification": "auroc",
+    "multi_label": "auroc",
+    "regression": "r2",
+    "segmentation": "dice",
+    "survival": "concordance",
+}
 TITLES = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
@@ -30,6 +37,7 @@ TITLES = {
     "pearson": "Pearson's r",
     "spearman": "Spearman's rho",
     "dice": "Dice",
+    "concordance": "concordance index",
 }
 _REGRESSION = {name: getattr(regression, name) for name in ("mae", "rmse", "r2", "pearson", "spearman")}
 
@@ -63,9 +71,9 @@ class Scorer:
 
         Args:
             target: `(N,)` class numbers with -1 or NaN for unknown; `(N, L)` labels; `(N,)` or `(N, T)` quantities with
-                NaN for unknown; for a segmentation it is not read.
-            prediction: probabilities `(N, C)` or `(N, L)`; quantities like the target; for a segmentation the Dice of
-                every case and class `(N, C)`, NaN where the class is absent.
+                NaN for unknown; times and events `(N, 2)`; for a segmentation it is not read.
+            prediction: probabilities `(N, C)` or `(N, L)`; quantities like the target; risks `(N,)`; for a segmentation
+                the Dice of every case and class `(N, C)`, NaN where the class is absent.
 
         Raises:
             InputError: the shapes do not fit.
@@ -77,6 +85,8 @@ class Scorer:
             return multi_label.per_label(multi_label.figures()[self.metric], target, prediction, self.names)
         if self.task == "segmentation":
             return mean_dice(prediction, self.names)
+        if self.task == "survival":
+            return concordance(target, prediction)
         figure = _REGRESSION[self.metric]
         if prediction.ndim == 1:
             return figure(target, prediction)
@@ -98,6 +108,7 @@ class Scorer:
             "regression": target.shape == prediction.shape
             and (prediction.ndim == 1 or prediction.shape[1:] == (width,)),
             "segmentation": prediction.ndim == 2 and prediction.shape[1] == width,
+            "survival": target.shape == (len(prediction), 2) and prediction.ndim == 1,
         }[self.task]
         if not ok:
             raise InputError(
@@ -114,8 +125,8 @@ def metric_names(task: str) -> tuple[str, ...]:
     """
     if task not in TASKS:
         raise InputError(unknown_name("task", task, TASKS), "choose one of them")
-    if task == "segmentation":
-        return ("dice",)
+    if task in ("segmentation", "survival"):
+        return (PRIMARY[task],)
     names = tuple(_REGRESSION) if task == "regression" else tuple(multi_label.figures())
     return (PRIMARY[task], *(name for name in names if name != PRIMARY[task]))
 

@@ -101,7 +101,7 @@ def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[st
         data = {name: trained_on[name] for name in kept if name in trained_on}
     card = request.prepared_for or request.card
     if card is not None:
-        data = {**data, "card": card, "input": None}
+        data = {**data, "card": card, "input": None, **_preparation_of(card)}
     if not (data.get("card") or data.get("input")):
         raise InputError("the run does not say how volumes are prepared", "add --prepared-for CARD")
     crop = request.crop or data.get("crop") or _size_of(card)
@@ -109,6 +109,13 @@ def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[st
         raise InputError("it is not known how large a crop the encoder sees", "add --crop D H W, in voxels")
     whole = {"split": "all", "place": "centre", "augment": "none", "crops_per_volume": 1}
     return {**data, **whole, "manifest": str(request.manifest), "store": str(request.store), "crop": list(crop)}
+
+
+def _preparation_of(card: str) -> dict[str, str]:
+    """The preparation that a card needs, where it is not the usual one of its modality."""
+    from medfm_core.cards import load_card
+
+    return {"preparation": "brain_mr"} if load_card(card).task == "brain_embedding" else {}
 
 
 def _size_of(card: str | None) -> tuple[int, int, int] | None:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from medfm_core.errors import InputError
+from medfm_core.models.neuro_jepa import NeuroJepaConfig, NeuroJepaEncoder
 from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
 from medfm_core.models.vit import VolumeTransformer, VolumeTransformerConfig
 from training.heads.spad_encoder import spad_encoder
@@ -16,7 +17,7 @@ from training.heads.spad_encoder import spad_encoder
 def encoder_of(model: Any) -> nn.Module:
     """The encoder itself, built from a configuration where one is given.
 
-    That is a volume transformer's, a SPAD transformer's, or one with `build`.
+    That is a volume transformer's, a SPAD transformer's, a Neuro-JEPA's, or one with `build`.
 
     Raises:
         InputError: it is neither.
@@ -27,6 +28,8 @@ def encoder_of(model: Any) -> nn.Module:
         return model
     if isinstance(model, VolumeTransformerConfig):
         return VolumeTransformer(model)
+    if isinstance(model, NeuroJepaConfig):
+        return NeuroJepaEncoder(model)
     if isinstance(model, SpadVitConfig) and not hasattr(model, "build"):
         return spad_encoder(model)
     if callable(getattr(model, "build", None)):

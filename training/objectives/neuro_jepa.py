@@ -206,7 +206,7 @@ class NeuroJepa(Objective):
         """Encode all kinds of masks in one pass: `(B * S, V, width)`."""
         model = self.encoder.config
         tokens = self.encoder.embed(image, visible.flatten(1)).unflatten(1, visible.shape[1:]).flatten(0, 1)
-        return self.encoder.encode(tokens, model.token_grid(image.shape[2:]), visible.flatten(0, 1))
+        return self.encoder.through_blocks(tokens, model.token_grid(image.shape[2:]), visible.flatten(0, 1))
 
     def _predict(self, context: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Guess the hidden features, `(B, S * M, width)`."""

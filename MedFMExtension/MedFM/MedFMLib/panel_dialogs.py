@@ -40,7 +40,7 @@ class Dialogs:
         yes = box.addButton("Accept", self._qt.QMessageBox.AcceptRole)
         no = box.addButton("Do not accept", self._qt.QMessageBox.RejectRole)
         box.setDefaultButton(no)
-        getattr(box, "exec_", None)() if hasattr(box, "exec_") else box.exec()
+        box.exec()  # PythonQt has it too, beside `exec_`
         return box.clickedButton() == yes
 
     def open(self, path: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .install import InstallState
-from .panel_qt import Toolkit, get, put, say, show
+from .panel_qt import Toolkit, put, say, show
 from .view_model import PanelModel
 
 _NEEDS_A_LOOK = (InstallState.INCOMPLETE, InstallState.FAILED)
@@ -24,7 +24,7 @@ class InstallPage:
         ui, view = self._ui, self._model.install.view()
         say(ui.installLabel, view.message or "Not checked yet.")
         lines = [line.text for line in view.packages if not line.is_met] or [line.text for line in view.packages]
-        say(ui.packagesLabel, "\n".join(lines) if view.state in _NEEDS_A_LOOK else _in_one_line(lines))
+        say(ui.packagesLabel, "\n".join(lines) if view.state in _NEEDS_A_LOOK else ", ".join(lines))
         for widget in (ui.commandEdit, ui.commandEditTitle):
             show(widget, bool(view.command))
         put(ui.commandEdit, text=view.command)
@@ -36,12 +36,3 @@ class InstallPage:
             self._state = view.state
             if view.state in (*_NEEDS_A_LOOK, InstallState.READY):
                 ui.installSection.setProperty("collapsed", view.state is InstallState.READY)
-
-    def unfold(self) -> None:
-        """Show the page."""
-        if get(self._ui.installSection, "collapsed"):
-            self._ui.installSection.setProperty("collapsed", False)
-
-
-def _in_one_line(lines: list[str]) -> str:
-    return ", ".join(lines)

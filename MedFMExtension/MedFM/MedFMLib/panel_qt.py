@@ -80,7 +80,7 @@ def say(label: Any, text: str) -> None:
     """Set a label's text, and take no room where there is none."""
     put(label, text=text)
     show(label, bool(text))
-    height = label.heightForWidth(get(label, "width")) if text else 0
+    height = label.heightForWidth(get(label, "width")) if text and get(label, "visible") else 0
     if height > 0 and get(label, "minimumHeight") != height:  # a scroll area gives wrapped lines too little room
         label.setMinimumHeight(height)
 

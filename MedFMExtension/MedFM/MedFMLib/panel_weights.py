@@ -55,7 +55,7 @@ class WeightsPage:
         tree, chosen = self._ui.modelsTree, self._chosen()
         was_blocked = tree.blockSignals(True)
         tree.clear()
-        for line in self._models:
+        for line in sorted(self._models, key=lambda line: not line.is_here):
             item = self._qt.QTreeWidgetItem()
             for column, text in enumerate((line.title, line.size, line.where)):
                 item.setText(column, text)

@@ -172,3 +172,18 @@ def test_both_dialects_give_a_slot_the_values_of_the_signature(application):
         assert heard == [1]  # and not the signal's own value in the place of the default
         put(button, text="y", enabled=False)
         assert (get(button, "text"), get(button, "enabled")) == ("y", False)
+
+
+@pytest.mark.parametrize("answer", ["Accept", "Do not accept"])
+def test_both_dialects_ask_and_take_the_answer(application, answer):
+    from MedFMLib.panel_dialogs import Dialogs
+    from MedFMLib.panel_qt import plain_toolkit, slicer_toolkit
+    from PySide6 import QtCore, QtWidgets
+
+    def press():
+        box = QtWidgets.QApplication.activeModalWidget()
+        next(button for button in box.buttons() if QtWidgets.QPushButton.text(button) == answer).click()
+
+    for toolkit in (slicer_toolkit(), plain_toolkit()):
+        QtCore.QTimer.singleShot(50, press)
+        assert Dialogs(toolkit, None).agrees("Licence", "Do you accept this?", "The text") is (answer == "Accept")
