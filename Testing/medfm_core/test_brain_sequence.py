@@ -15,7 +15,8 @@ from medfm_core.volume import Volume
 NAMES = {
     "sub-01_ses-2_T1w": "T1w", "ms07_FLAIR": "FLAIR", "stroke_T2": "T2w", "gliomaDU7294_T1c": "T1w",
     "t1_mprage_sag_p2_iso": "T1w", "t2_space_flair_sag": "FLAIR", "AX T1 FLAIR": "T1w",
-    "t2_tirm_tra_dark-fluid": "FLAIR", "AX T2 FSE": "T2w", "T2* GRE": None, "t2_swi": None, "ep2d_diff_adc_t2": None, "knee_pd": None, "patient12": None,
+    "t2_tirm_tra_dark-fluid": "FLAIR",
+    "AX T2 FSE": "T2w", "T2* GRE": None, "t2_swi": None, "ep2d_diff_adc_t2": None, "knee_pd": None, "patient12": None,
     "T1_and_T2": None, "SAG BRAVO": "T1w", "mt1x": None, "T2WI": "T2w", "CT_head": None,
 }  # fmt: skip
 

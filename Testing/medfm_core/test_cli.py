@@ -271,7 +271,7 @@ def test_doctor(capsys):
     assert code == (3 if report["state"] == "missing" else 0)
 
 
-@pytest.mark.parametrize("command", ["analyze", "segment", "findings", "ask", "similar", "models", "doctor"])
+@pytest.mark.parametrize("command", ["analyze", "segment", "findings", "ask", "similar", "models", "doctor", "batch"])
 def test_every_help_has_examples(capsys, command):
     code, out, _ = run(capsys, command, "--help")
     assert code == 0

@@ -63,7 +63,7 @@ class Page(TrameApp):
         self.state.change("organs_on")(lambda organs_on, **_: self.room.show_organs(organs_on))
         self.state.change("surfaces")(self._on_surfaces)
         self.state.change("saliency_on")(self._on_saliency)
-        self.state.change("opacity")(lambda opacity, **_: self.room.bridge.set_saliency_opacity(opacity / 100))
+        self.state.change("opacity")(lambda opacity, **_: self.room.set_opacity(opacity / 100))
         self.state.change("threshold")(self._on_threshold)
 
     def select_finding(self, key: str) -> None:
@@ -90,12 +90,12 @@ class Page(TrameApp):
     def _on_saliency(self, saliency_on: bool, **_: object) -> None:
         showing = self.room.bridge.saliency is not None
         if showing and not saliency_on:
-            self.room.bridge.hide_saliency()
+            self.room.hide_saliency()
         elif saliency_on and not showing and self.state.saliency_there:
             self.room.select(self.state.chosen)
 
     def _on_threshold(self, threshold: float, **_: object) -> None:
-        self.room.bridge.set_saliency_threshold(threshold / 100)
+        self.room.set_threshold(threshold / 100)
 
     def _build(self) -> None:
         with VAppLayout(self.server, theme="dark") as self.ui:

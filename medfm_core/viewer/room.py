@@ -120,15 +120,36 @@ class Room:
         self.go_to(organ)
         path = self.result.saliency.get((name, organ))
         if path is None:
-            self.bridge.hide_saliency()
+            self.hide_saliency()
             return False
         title = next(finding.label for finding in self.result.findings if finding.name == name)
         try:
             self.bridge.show_saliency(self.volume, path, title)
         except SceneError:
-            self.bridge.hide_saliency()
+            self.hide_saliency()
             raise
+        self.draw()
         return True
+
+    def set_opacity(self, opacity: float) -> None:
+        """Set how much the map covers, 0 to 1."""
+        self.bridge.set_saliency_opacity(opacity)
+        self.draw()
+
+    def set_threshold(self, share: float) -> None:
+        """Set from where on the map has colour; see `SlicerScene.set_saliency_threshold`."""
+        self.bridge.set_saliency_threshold(share)
+        self.draw()
+
+    def hide_saliency(self) -> None:
+        """Show no map."""
+        self.bridge.hide_saliency()
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw all views: a slice view does not notice by itself that the blend of its layers changed."""
+        for view in self.app.view_manager.get_views():
+            view.schedule_render()
 
     def show_organs(self, visible: bool) -> None:
         """Show or hide the organs in all views."""

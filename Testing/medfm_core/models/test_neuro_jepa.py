@@ -57,7 +57,7 @@ def test_the_published_sizes_have_the_published_number_of_parameters():
         others = {size: NeuroJepaEncoder(size_config("neuro_jepa", size, NeuroJepaConfig)) for size in sizes()}
     assert sum(p.numel() for p in encoder.parameters()) == 122_054_544
     assert sum(p.numel() for p in predictor.parameters()) == 21_941_904
-    assert list(others) == ["base", "large", "released", "small", "tiny"]
+    assert list(others) == ["base", "large", "mini", "released", "small", "tiny"]
     dense = dataclasses.replace(encoder.config, expert_blocks=())
     with torch.device("meta"):
         assert sum(p.numel() for p in NeuroJepaEncoder(dense).parameters()) == 86_494_608

@@ -64,6 +64,7 @@ def test_a_reader_clicks_through_a_result(server):
         tab.until(lambda picture: warm(picture) > before + 100)
         slider = ".v-app-bar .v-slider__container"
         tab.press_until(slider, 0.05, lambda picture: warm(picture) <= before + 20)
+        tab.press_until(slider, 0.95, lambda picture: warm(picture) > before + 100)
     server.send_signal(signal.SIGINT)
     assert server.wait(60) in (0, 130)
     assert "Traceback" not in server.stderr.read()
