@@ -22,7 +22,6 @@ from medfm_core.cards import list_cards
 from medfm_core.errors import MedFMError
 from medfm_core.hub.present import is_fetched
 from medfm_core.settings import VARIABLES, read_settings
-from medfm_core.total_segmentator import find_command
 from medfm_core.weights import check_safetensors
 
 if TYPE_CHECKING:
@@ -243,6 +242,8 @@ def _resources() -> Iterator[Check]:
         yield Check("models", "missing", f"no model card in {folder / 'cards'}", "install MedFM anew")
     for card in cards:
         if card.source.kind == "package":
+            from medfm_core.total_segmentator import find_command  # slow to import
+
             state = "installed" if find_command() else "not installed, and not needed for other models"
             yield Check(card.id, "ok", f"{card.task}, the program {card.source.package}, {state}")
             continue

@@ -145,7 +145,7 @@ def test_results_are_as_readable_as_the_user_wants_and_the_work_in_progress_is_p
         segmentation.LoadingPredictor,
         "__call__",
         lambda self, volume, progress: (
-            seen.append([p.stat().st_mode for p in tmp_path.glob(".case-*")])
+            seen.append([p.stat().st_mode for p in tmp_path.glob(".part-*")])
             or fake_organs.segment(volume, self._card, progress)
         ),
     )

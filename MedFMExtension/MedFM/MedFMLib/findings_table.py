@@ -146,9 +146,10 @@ def wording_of(finding: Finding) -> str:
     """What a finding's state and score mean, in sentences that claim no more than was computed."""
     parts = []
     if finding.score is not None and finding.present_from is not None and finding.absent_below is not None:
+        between = ", and what lies between uncertain" if finding.absent_below < finding.present_from else ""
         parts.append(
             f"The model scored {finding.score:.2f}; it calls {finding.present_from:.2f} and more present, less than "
-            f"{finding.absent_below:.2f} absent, and what lies between uncertain."
+            f"{finding.absent_below:.2f} absent{between}."
         )
     elif finding.score is not None:
         parts.append(f"The model scored {finding.score:.2f}, which is not calibrated and says nothing by itself.")

@@ -85,9 +85,20 @@ def test_another_width_is_refused(text_width, width, saved):
 
 
 @pytest.mark.parametrize("name", ["text_proj.weight", "text_proj.bias", "logit_scale", "logit_bias"])
-def test_each_part_is_needed(name, saved):
+def test_a_release_has_all_parts(name):
     with pytest.raises(WeightsError, match=name):
         text_side(checkpoint(**{name: None}))
+
+
+def test_models_of_another_loss_have_no_bias(saved):
+    part = text_side(checkpoint())
+    del part["logit_bias"]
+    save_file(part, saved)
+    assert load_text_side(saved, TEXT, WIDTH)[1].bias == 0
+
+
+@pytest.mark.parametrize("name", ["text_proj.weight", "text_proj.bias", "logit_scale"])
+def test_each_part_is_needed(name, saved):
     part = text_side(checkpoint())
     del part[name]
     save_file(part, saved)

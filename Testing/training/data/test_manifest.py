@@ -64,7 +64,7 @@ def test_all_problems_are_listed_together_with_their_rows(tmp_path, rows):
     rows[3]["study"] = ""
     text = refused(tmp_path, rows)
     assert "5 problems" in text
-    assert "row 2: the modality 'MRI' is not known (known: CT, MR, PT)" in text
+    assert "row 2: the modality 'MRI' is not known (known: CR, CT, DX, MR, OT, PT, US)" in text
     assert "row 3: the image" in text
     assert "nowhere.nii is not there" in text
     assert "row 4: the split 'validation' is not known (known: test, train, val)" in text
