@@ -20,7 +20,7 @@ from medfm_core.embedding import OrganEmbedding, StudyEmbedding
 from medfm_core.finding_places import Place, places_of, side_of, title_of
 from medfm_core.finding_scores import SectionScore, best_section
 from medfm_core.measurements import OrganMeasurement, State
-from medfm_core.organ_finding import ABSENT, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding
+from medfm_core.organ_finding import ABSENT, LOW, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding
 from medfm_core.organ_units import OrganUnit
 from medfm_core.volume import Volume
 from medfm_core.whole_scan import unit_for
@@ -128,7 +128,7 @@ def _judge(
     limits, partial = _limits(place)
     state = state_of(best.wording.score, calibration)
     if state == ABSENT and partial:
-        return UNCERTAIN, f"The score is low, but it is not called absent. {limits}"
+        return UNCERTAIN, f"{LOW} {limits}".strip()
     if state == ABSENT and kind.phases:
         phases = ", ".join(phase.replace("_", " ") for phase in kind.phases)
         limits = f"{limits} It shows only in some contrast phases ({phases}); that of the scan is not known.".strip()
@@ -168,8 +168,17 @@ def _limits(place: Place) -> tuple[str, bool]:
 
 
 def _reasons(seen: Sequence[OrganUnit]) -> list[str]:
-    """The units' reasons, said of the organ where it is one unit and of the part where there are several."""
-    told = [unit for unit in seen if unit.reason]
-    if len(seen) == 1:
-        return [unit.reason.replace("Part of it is", "Part of the organ is") for unit in told]
-    return [f"{title_of(unit.name)}: {unit.reason[0].lower()}{unit.reason[1:]}" for unit in told]
+    """The units' reasons: said of the organ where all share one, else of the parts that it is true of."""
+    told: dict[str, list[OrganUnit]] = {}
+    for unit in seen:
+        if unit.reason:
+            told.setdefault(unit.reason, []).append(unit)
+    return [_reason(reason, units, len(units) == len(seen)) for reason, units in told.items()]
+
+
+def _reason(reason: str, units: Sequence[OrganUnit], is_all: bool) -> str:
+    if is_all:
+        return reason.replace("Part of it is", "Part of the organ is")
+    if len(units) > 1:
+        reason = reason.replace("Part of it is", "Part of each is")
+    return f"{', '.join(title_of(unit.name) for unit in units)}: {reason[0].lower()}{reason[1:]}"

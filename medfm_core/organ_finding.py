@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 PRESENT, ABSENT, UNCERTAIN, NOT_ASSESSABLE = "present", "absent", "uncertain", "not_assessable"
 STATES = (PRESENT, ABSENT, UNCERTAIN, NOT_ASSESSABLE)
+LOW = "The score is low, but it is not called absent."  # what the reason of a finding begins with that `is_low`
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,8 @@ class OrganFinding:
     def __post_init__(self) -> None:
         if self.state not in STATES:
             raise ValueError(f"state {self.state!r} must be one of {', '.join(STATES)}")
+
+    @property
+    def is_low(self) -> bool:
+        """Whether it is uncertain for no other reason than that a part of the organ was not looked at."""
+        return self.state == UNCERTAIN and self.reason.startswith(LOW)

@@ -13,6 +13,8 @@ _GONE = (State.ABSENT, State.OUTSIDE, State.NOT_COVERED)
 PART_OUTSIDE = "Part of it is outside the scan."
 RUNS_ON = "Said of the part within the scan; it runs on beyond it, as in any CT of the trunk."
 TOO_SMALL = "What was outlined of it is smaller than a voxel of the model."
+SLIVER_MM = 15  # less of a structure than this, head to foot, at an end of the scan says nothing about it
+_ENDS = ("top of the scan", "bottom of the scan")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _unit(
 ) -> OrganUnit:
     structures = tuple(dict.fromkeys(part for member in members for part in vocabulary.expand(member)))
     single = [m for member in members for m in _single(member, measured, vocabulary)]
-    return OrganUnit(name, structures, *_combined(single))
+    return OrganUnit(name, structures, *_combined([_without_sliver(m) for m in single]))
 
 
 def _single(name: str, measured: Mapping[str, OrganMeasurement], vocabulary: Vocabulary) -> list[OrganMeasurement]:
@@ -76,6 +78,14 @@ def _single(name: str, measured: Mapping[str, OrganMeasurement], vocabulary: Voc
     if own is not None and not own.parts:
         return [own]
     return [measured[part] for part in vocabulary.expand(name) if part in measured and part != name]
+
+
+def _without_sliver(part: OrganMeasurement) -> OrganMeasurement:
+    """A structure of which an end of the scan shows next to nothing counts as outside."""
+    if not set(part.faces) & set(_ENDS) or part.extent_mm is None or part.extent_mm[2] >= SLIVER_MM:
+        return part
+    height = f"{part.extent_mm[2]:.0f} mm"
+    return replace(part, state=State.OUTSIDE, reason=f"The scan shows only {height} of it, too little to judge.")
 
 
 def _combined(parts: Sequence[OrganMeasurement]) -> tuple[State, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -231,3 +232,23 @@ def test_the_order_is_the_catalogues():
     assert [order.index(f.name) for f in found] == sorted(order.index(f.name) for f in found)
     assert len({(f.name, f.organ) for f in found}) == len(found)
     assert all(f.reason for f in found if f.state == "not_assessable")
+
+
+@pytest.mark.parametrize(("height_mm", "face", "state"), [(5, "top", "outside"), (80, "top", "cut"), (5, "front", "cut")])
+def test_a_sliver_at_an_end_of_the_scan_counts_as_outside(height_mm, face, state):
+    crop = OrganCrop(units={"liver": ("liver",)})
+    whole = measurement("liver", State.CUT)
+    cut = replace(whole, extent_mm=(90.0, 90.0, float(height_mm)), faces=(f"{face} of the scan",))
+    (liver,) = organ_units(crop, [cut])
+    assert liver.state == State(state)
+    if state == "outside":
+        (found,) = assess(["hepatic_steatosis"], [liver])
+        assert (found.state, found.score) == ("not_assessable", None)
+        assert "shows only 5 mm of it" in found.reason
+
+
+def test_a_reason_that_parts_share_is_said_once():
+    lobes = [unit(name, State.CUT, "Part of it is outside the scan.") for name in load_vocabulary().expand("lung_left")]
+    found = assess(["pleural_effusion"], lobes, {lobes[0].name: 0.1, lobes[1].name: 0.1})[0]
+    assert found.is_low
+    assert found.reason.count("outside the scan") == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from medfm_core.io.deflate import compressor
 from medfm_core.io.nifti_header import SIZES, NiftiHeader, header_bytes, new_header, place
 from medfm_core.volume import Volume
 
@@ -40,8 +40,8 @@ def encode_nifti(
 
 
 def compress(chunks: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Pack chunks as one gzip stream, quickly rather than tightly, without name and time."""
-    engine = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    """Pack chunks as one gzip stream."""
+    engine = compressor()
     for chunk in chunks:
         yield engine.compress(chunk)
     yield engine.flush()

@@ -7,7 +7,6 @@ error and never a half-filled array.
 from __future__ import annotations
 
 import bz2
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,12 +14,12 @@ from typing import BinaryIO
 import numpy as np
 
 from medfm_core.errors import InputError, ResourceError
+from medfm_core.io import deflate
 from medfm_core.io.header import read_error
 
 _READ, _CHUNK = 1 << 20, 4 << 20  # bytes taken from the file and handed on at a time: large, since between two of them
 # a thread that runs Python may take over and hold the reading up
 _MOST_DEFLATED = 1040  # deflate makes at most 1032 bytes of one
-_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 COMPRESSIONS = ("raw", "deflate", "bzip2")
 
 
@@ -96,7 +95,7 @@ def read_start(path: Path, count: int) -> bytes:
                 if len(data) >= count:
                     break
             return data[:count]
-    except (zlib.error, EOFError):
+    except (deflate.Error, EOFError):
         return b""
     except OSError as error:
         raise read_error(error, path) from error
@@ -106,7 +105,7 @@ def pieces(file: BinaryIO, compression: str, size: int = _CHUNK) -> Iterator[byt
     """Yield what a stream holds, decompressed, at most `size` bytes at a time; several gzip members count as one.
 
     Raises:
-        zlib.error, OSError: damaged.
+        deflate.Error, OSError: damaged.
         EOFError: the compressed stream ends too early.
     """
     if compression == "raw":
@@ -124,7 +123,7 @@ def _inflate(file: BinaryIO, size: int) -> Iterator[bytes]:
     step = min(size, _READ)
     pending = file.read(step)
     while pending:
-        engine = zlib.decompressobj(_GZIP_OR_ZLIB)
+        engine = deflate.decompressor()
         while not engine.eof:
             if not pending:
                 pending = file.read(step)
@@ -153,7 +152,7 @@ def _fill(out: memoryview, source: Iterator[bytes], skip: int, path: Path) -> No
                 break  # more follows than was announced: nobody asked for it
     except EOFError as error:
         raise _cut_off(path, f"its compressed stream ends after {filled:,} of {total:,} bytes of voxels") from error
-    except (zlib.error, OSError) as error:
+    except (deflate.Error, OSError) as error:
         if getattr(error, "errno", None):
             raise
         raise InputError(

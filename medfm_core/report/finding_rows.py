@@ -9,7 +9,7 @@ from typing import Any
 
 from medfm_core.anatomy import Vocabulary
 from medfm_core.measurements import OrganMeasurement
-from medfm_core.organ_finding import NOT_ASSESSABLE, PRESENT, STATES, UNCERTAIN, OrganFinding
+from medfm_core.organ_finding import LOW, NOT_ASSESSABLE, PRESENT, STATES, UNCERTAIN, OrganFinding
 from medfm_core.report.organ_cover import cut_note, members_of
 from medfm_core.report.score_bar import ScoreBar, score_bar
 from medfm_core.report.text import Place, place_of
@@ -59,6 +59,11 @@ class FindingRow:
     def spread(self) -> str:
         """Lowest and highest score over the wordings."""
         return "" if self.finding.spread is None else _DASH.join(f"{v:.2f}" for v in self.finding.spread)
+
+    @property
+    def why(self) -> str:
+        """The finding's reason, without what the heading of low scores says."""
+        return self.finding.reason.removeprefix(LOW).strip()
 
     @property
     def limits(self) -> str:

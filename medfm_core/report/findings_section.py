@@ -39,8 +39,9 @@ class FindingsSection:
         kinds: how many different findings were asked for.
         assessed: how many of these were assessed in one organ at least.
         organs: in how many organs.
-        notable: what is present or uncertain, by system.
-        quiet: systems that were assessed, with nothing present or uncertain; no rows, but their counts.
+        notable: what is present, and what is uncertain between its thresholds, by system.
+        quiet: systems that were assessed, with nothing notable; no rows, but their counts.
+        low: what scores low in organs of which a part was not looked at, and is not called absent for that, by system.
         unassessed: systems in which nothing could be assessed.
         absent: what is absent, by system.
         not_assessable: by reason.
@@ -64,6 +65,7 @@ class FindingsSection:
     notable: tuple[SystemRows, ...]
     quiet: tuple[SystemRows, ...]
     unassessed: tuple[SystemRows, ...]
+    low: tuple[SystemRows, ...]
     absent: tuple[SystemRows, ...]
     not_assessable: tuple[ReasonRows, ...]
     validation: tuple[tuple[str, Any], ...]
@@ -97,7 +99,8 @@ def findings_section(analysis: Analysis) -> FindingsSection | None:
     figures, left_out = _figures(rows, analysis, measured, vocabulary)
     rows = _linked(rows, figures)
     scored = [row for row in rows if row.finding.state != NOT_ASSESSABLE]
-    notable = [row for row in rows if row.finding.state in (PRESENT, UNCERTAIN)]
+    low = [row for row in rows if row.finding.is_low]
+    notable = [row for row in rows if row.finding.state in (PRESENT, UNCERTAIN) and not row.finding.is_low]
     systems = by_system(notable, rows, vocabulary)
     absent = [row for row in rows if row.finding.state == ABSENT]
     model = _NO_CARD if card is None else card.id
@@ -111,6 +114,7 @@ def findings_section(analysis: Analysis) -> FindingsSection | None:
         notable=tuple(system for system in systems if system.rows),
         quiet=tuple(system for system in systems if not system.rows and system.is_assessed),
         unassessed=tuple(system for system in systems if not system.is_assessed),
+        low=by_system(low, low, vocabulary),
         absent=by_system(absent, absent, vocabulary),
         not_assessable=by_reason(rows),
         validation=_validation(scored, calibration),

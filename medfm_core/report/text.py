@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from medfm_core.anatomy import Organ, Vocabulary, load_vocabulary
 from medfm_core.errors import InputError
 from medfm_core.measurements import OrganMeasurement, State
-from medfm_core.organ_finding import ABSENT, NOT_ASSESSABLE, PRESENT, STATES, UNCERTAIN, OrganFinding
+from medfm_core.organ_finding import ABSENT, LOW, NOT_ASSESSABLE, PRESENT, STATES, UNCERTAIN, OrganFinding
 
 _LAST = "other structures"
 
@@ -126,17 +126,29 @@ def _organ_line(place: Place, findings: Sequence[OrganFinding], measured: Mappin
     organ = measured.get(place.organ)
     by_state = {state: [finding for finding in findings if finding.state == state] for state in STATES}
     sentences = [f"{finding.label}{_figures(finding)}." for finding in by_state[PRESENT]]
-    sentences += [f"Uncertain: {_inline(finding)}{_figures(finding)}." for finding in by_state[UNCERTAIN]]
-    if by_state[ABSENT]:
-        sentences.append(f"Not seen: {', '.join(_inline(finding) for finding in by_state['absent'])}.")
-    if by_state[NOT_ASSESSABLE]:
-        sentences.append(f"Not assessable: {', '.join(_inline(finding) for finding in by_state['not_assessable'])}.")
-    sentences += [_sentence(finding.reason) for finding in findings]
+    low = [finding for finding in by_state[UNCERTAIN] if finding.is_low]
+    unclear = [finding for finding in by_state[UNCERTAIN] if not finding.is_low]
+    sentences += [f"Uncertain: {_inline(finding)}{_figures(finding)}." for finding in unclear]
+    sentences += _listing("Low scores, but not called absent", low)
+    sentences += _listing("Not seen", by_state[ABSENT])
+    sentences += _listing("Not assessable", by_state[NOT_ASSESSABLE])
+    sentences += [_sentence(finding.reason.removeprefix(LOW)) for finding in findings]
     if organ is not None and organ.state is not State.PRESENT:
         sentences.append(_sentence(organ.reason))
-    # Reasons of findings often repeat the organ's.
-    text = " ".join(dict.fromkeys(sentence for sentence in sentences if sentence))
-    return f"{place.title}{_volume(organ)}: {text}"
+    return f"{place.title}{_volume(organ)}: {' '.join(_without_repeats(sentences))}"
+
+
+def _listing(what: str, findings: Sequence[OrganFinding]) -> list[str]:
+    return [f"{what}: {', '.join(map(_inline, findings))}."] if findings else []
+
+
+def _without_repeats(sentences: Iterable[str]) -> list[str]:
+    """Drop what an earlier sentence says already: reasons of findings often repeat each other's and the organ's."""
+    kept: list[str] = []
+    for sentence in sentences:
+        if sentence and not any(sentence in earlier for earlier in kept):
+            kept.append(sentence)
+    return kept
 
 
 def _figures(finding: OrganFinding) -> str:

@@ -21,7 +21,7 @@ from medfm_core.analysis import Analysis, Options
 from medfm_core.cards import load_card
 from medfm_core.label_statistics import label_statistics
 from medfm_core.measurements import measure
-from medfm_core.organ_finding import ABSENT, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding
+from medfm_core.organ_finding import ABSENT, LOW, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding
 from medfm_core.report import findings_csv, render_html
 from medfm_core.report.findings_section import findings_section
 from medfm_core.report.saliency_figures import MOST_FIGURES, saliency_figure
@@ -254,9 +254,20 @@ def test_only_what_cannot_be_assessed(analysis):
     made = replace(analysis, findings=FINDINGS[4:])
     shown = Page(render_html(made, MACHINE)).unfolded
     assert "0 of 2 findings were assessed, in 0 organs" in shown
-    assert "No finding is present or uncertain." in shown
+    assert "No finding is present, and none lies between its thresholds." in shown
     assert "Nothing could be assessed: Abdominal organs (1 not assessable)" in shown
-    assert "Nothing present or uncertain" not in shown
+    assert "Nothing present or between" not in shown
+
+
+def test_low_scores_of_organs_that_are_cut_are_folded_away(analysis):
+    low = replace(scored("nodule", "liver", UNCERTAIN, 0.1), reason=f"{LOW} Part of the organ is outside the scan.")
+    between = replace(scored("mass", "liver", UNCERTAIN, 0.5), reason="Part of the organ is outside the scan.")
+    made = replace(analysis, findings=(low, between))
+    section, page = findings_section(made), Page(render_html(made, MACHINE))
+    assert [row.finding for system in section.notable for row in system.rows] == [between]
+    assert [row.finding for system in section.low for row in system.rows] == [low]
+    assert "a part: 1, not called absent" in page.plain
+    assert LOW not in page.plain
 
 
 def test_folded_lists_are_printed():
