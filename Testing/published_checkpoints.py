@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.findings_model import architecture_of
 from medfm_core.models.neuro_jepa import NeuroJepaConfig
 from medfm_core.models.neuro_jepa_names import published_shapes as neuro_jepa_shapes
@@ -179,7 +180,7 @@ def saved(content: object) -> bytes:
 
 _PULL = """
 import sys
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.hub.licences import accept
 from medfm_core.hub.pull import pull_card
 from medfm_core.settings import read_hub_settings
@@ -193,7 +194,7 @@ print(f"peak {peak_memory() / 1e9:.2f} GB")
 _BRAIN = """
 import sys
 from medfm_core.brain_encoding import encode_brain, load_brain_encoder
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.io import read_volume
 card = load_card(sys.argv[1])
 found = encode_brain(read_volume(sys.argv[2]), card, load_brain_encoder(card, "cpu"))
@@ -204,7 +205,7 @@ print(f"peak {peak_memory() / 1e9:.2f} GB")
 _SCAN = """
 import sys
 import torch
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.findings_model import architecture_of
 from medfm_core.io import read_volume
 from medfm_core.models.merlin_weights import load_scan_encoder

@@ -13,7 +13,8 @@ import torch
 from hub_server import Hub, Repository
 from torch import nn
 
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.strict import to_dict
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,8 +9,9 @@ from typing import Any
 from medfm_core import organ_absence
 from medfm_core.anatomy import load_findings, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
-from medfm_core.card_parts import OrganCrop
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_inputs import OrganCrop
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.embedding import StudyEmbedding
 from medfm_core.embedding_files import read_embeddings
 from medfm_core.errors import InputError

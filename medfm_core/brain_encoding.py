@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.brain_grid import to_brain_grid
-from medfm_core.card_parts import WHOLE_SCAN
-from medfm_core.cards import ModelCard, list_cards, load_card, not_fetched
+from medfm_core.card_inputs import WHOLE_SCAN
+from medfm_core.card_library import list_cards, load_card
+from medfm_core.cards import ModelCard, not_fetched
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.hub.present import is_fetched, require_files

@@ -29,7 +29,7 @@ from typing import Literal
 import numpy as np
 from scipy import ndimage
 
-from medfm_core.card_parts import InputSpec, Intensity
+from medfm_core.card_inputs import InputSpec, Intensity
 from medfm_core.errors import InputError
 from medfm_core.volume import Volume, crop, foreground_box, reorient
 

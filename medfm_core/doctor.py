@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from medfm_core import __version__, machine
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.cards import list_cards
+from medfm_core.card_library import list_cards
 from medfm_core.errors import MedFMError
 from medfm_core.hub.present import is_fetched
 from medfm_core.settings import VARIABLES, read_settings

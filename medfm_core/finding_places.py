@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medfm_core.anatomy import FindingKind, Vocabulary, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
-from medfm_core.card_parts import WHOLE_SCAN
+from medfm_core.card_inputs import WHOLE_SCAN
 from medfm_core.measurements import State
 from medfm_core.organ_units import OrganUnit
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from medfm_core import organ_absence
 from medfm_core.anatomy import FindingKind
-from medfm_core.card_parts import WHOLE_SCAN, Calibration
+from medfm_core.card_inputs import WHOLE_SCAN
+from medfm_core.card_parts import Calibration
 from medfm_core.embedding import OrganEmbedding, StudyEmbedding
 from medfm_core.finding_places import Place, places_of, side_of, title_of
 from medfm_core.finding_scores import SectionScore, best_section

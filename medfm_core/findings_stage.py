@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from medfm_core import saliency_stage
 from medfm_core.anatomy import load_findings, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
-from medfm_core.cards import ModelCard, default_card, list_cards, load_card
+from medfm_core.card_library import default_card, list_cards, load_card
+from medfm_core.cards import ModelCard
 from medfm_core.embedding_files import INDEX, VECTORS, write_embeddings
 from medfm_core.errors import InputError
 from medfm_core.finding_places import place_of

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from medfm_core.card_parts import WHOLE_SCAN
+from medfm_core.card_inputs import WHOLE_SCAN
 from medfm_core.cards import ModelCard
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import WeightsError

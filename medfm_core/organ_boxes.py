@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.card_parts import WHOLE_SCAN, OrganCrop
+from medfm_core.card_inputs import WHOLE_SCAN, OrganCrop
 from medfm_core.errors import InputError
 from medfm_core.strict import unknown_name
 from medfm_core.volume import Volume, foreground_box

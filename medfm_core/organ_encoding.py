@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.embedding import OrganEmbedding, StudyEmbedding
 from medfm_core.errors import WeightsError
 from medfm_core.io import clamp_air

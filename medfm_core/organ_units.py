@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from medfm_core.anatomy import Vocabulary, load_vocabulary
-from medfm_core.card_parts import OrganCrop
+from medfm_core.card_inputs import OrganCrop
 from medfm_core.measurements import OrganMeasurement, State
 
 _GONE = (State.ABSENT, State.OUTSIDE, State.NOT_COVERED)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.brightest import brightest
-from medfm_core.card_parts import InputSpec, OrganCrop
+from medfm_core.card_inputs import InputSpec, OrganCrop
 from medfm_core.errors import InputError
 from medfm_core.geometry import Grid
 from medfm_core.organ_boxes import OrganBox, find_boxes, label_ids

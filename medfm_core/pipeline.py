@@ -21,7 +21,7 @@ import numpy as np
 from medfm_core import findings_stage, report, saliency_stage
 from medfm_core.analysis import Analysis, Options, Work
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.cards import default_card, load_card
+from medfm_core.card_library import default_card, load_card
 from medfm_core.errors import InputError, ModalityError
 from medfm_core.guards import machine_facts, plain_resource_errors
 from medfm_core.inference.memory import MemoryPlan, plan_memory

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.body import body_box
-from medfm_core.card_parts import InputSpec, Intensity
+from medfm_core.card_inputs import InputSpec, Intensity
 from medfm_core.errors import InputError
 from medfm_core.geometry import Grid
 from medfm_core.volume import Volume, crop, foreground_box, reorient, resample, resample_to

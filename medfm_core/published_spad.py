@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medfm_core.card_parts import Architecture, InputSpec, Intensity, WeightFile
+from medfm_core.card_inputs import InputSpec, Intensity
+from medfm_core.card_parts import Architecture, WeightFile
 from medfm_core.card_sources import Conversion, KeyRule
 from medfm_core.cards import ModelCard
 from medfm_core.errors import InputError, WeightsError

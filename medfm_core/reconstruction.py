@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medfm_core.card_parts import Intensity
+from medfm_core.card_inputs import Intensity
 from medfm_core.cards import ModelCard
 from medfm_core.errors import WeightsError
 from medfm_core.layers.anisotropy import adaptive_patch, degree_of_anisotropy

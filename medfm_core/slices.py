@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.body import body_box
-from medfm_core.card_parts import InputSpec, Intensity
+from medfm_core.card_inputs import InputSpec, Intensity
 from medfm_core.io import clamp_air
 from medfm_core.layers.anisotropy import SINGLE_SLICE_SPACING_MM
 from medfm_core.preprocessing import BODY_MARGIN_MM, to_channels

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.errors import WeightsError
 from medfm_core.hub.present import require_files
 from medfm_core.strict import from_dict

@@ -13,7 +13,7 @@ import numpy as np
 
 from medfm_core.anatomy import FindingKind, load_vocabulary
 from medfm_core.anatomy.findings import structures_of
-from medfm_core.card_parts import WHOLE_SCAN, InputSpec
+from medfm_core.card_inputs import WHOLE_SCAN, InputSpec
 from medfm_core.embedding import OrganEmbedding, StudyEmbedding
 from medfm_core.errors import ResourceError, WeightsError
 from medfm_core.geometry import Grid

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError
 from medfm_core.strict import to_dict
 from training.engine.config import Recipe

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.errors import MedFMError
 from medfm_core.io import read_volume
 from medfm_core.io.atomic import atomic_text

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from medfm_core.cards import ModelCard, load_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard
 from medfm_core.io.atomic import atomic_text
 from medfm_core.settings import read_settings
 from medfm_core.strict import from_dict

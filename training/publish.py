@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medfm_core.card_library import load_card
 from medfm_core.card_parts import Source
-from medfm_core.cards import ModelCard, load_card, verify_card
+from medfm_core.cards import ModelCard, verify_card
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.hub.client import HubClient
 from medfm_core.hub.problems import Asked, explain, offline

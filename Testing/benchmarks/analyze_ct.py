@@ -29,7 +29,7 @@ def plain(path: str, max_classes: int) -> dict[str, float]:
     import torch
     from monai.inferers import sliding_window_inference
 
-    from medfm_core.cards import default_card
+    from medfm_core.card_library import default_card
     from medfm_core.io import read_volume
     from medfm_core.models.segmenter import load_segmenter
     from medfm_core.preprocessing import to_channels

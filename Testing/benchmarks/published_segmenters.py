@@ -47,7 +47,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     import published_layouts as layouts
     from hub_server import Hub
 
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
     from medfm_core.hub.licences import accept
     from medfm_core.hub.pull import pull_card
     from medfm_core.io import read_volume
@@ -144,7 +144,7 @@ def bundle(ct: str, model: str, weights: str, out: str, threads: int | None) -> 
         torch.set_num_threads(threads)
     import published_layouts as layouts
 
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     net = layouts.published_network(load_card(model, layouts.CARDS))
     net.load_state_dict(torch.load(weights, weights_only=True))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from medfm_core.brain_grid import area_resized, centre_fitted, resample_spline, scale_by_percentiles, to_brain_grid
-from medfm_core.card_parts import InputSpec, Intensity
+from medfm_core.card_inputs import InputSpec, Intensity
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
 from medfm_core.volume import Volume, resample_to

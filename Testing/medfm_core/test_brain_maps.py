@@ -18,7 +18,7 @@ from medfm_core.brain_maps import (
     routing_on_scan,
     tissue_patches,
 )
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import GeometryError, InputError
 from medfm_core.geometry import Affine
 from medfm_core.saliency.brain import vector_rollout

@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from medfm_core.cards import default_card, list_cards, load_card, verify_card
+from medfm_core.card_library import default_card, list_cards, load_card
+from medfm_core.cards import verify_card
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.strict import to_dict
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medfm_core import expected
-from medfm_core.cards import default_card
+from medfm_core.card_library import default_card
 from medfm_core.expected import MEASURED, TYPICAL, UNKNOWN, expect, remember
 from medfm_core.geometry import Affine, Grid
 from medfm_core.volume import resample

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medfm_core.anatomy import load_findings, load_vocabulary
-from medfm_core.card_parts import Calibration, OrganCrop
+from medfm_core.card_inputs import OrganCrop
+from medfm_core.card_parts import Calibration
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.finding_places import place_of, places_of
 from medfm_core.findings import NOT_CALIBRATED, StudyFacts, assess_findings, state_of
@@ -234,7 +235,9 @@ def test_the_order_is_the_catalogues():
     assert all(f.reason for f in found if f.state == "not_assessable")
 
 
-@pytest.mark.parametrize(("height_mm", "face", "state"), [(5, "top", "outside"), (80, "top", "cut"), (5, "front", "cut")])
+@pytest.mark.parametrize(
+    ("height_mm", "face", "state"), [(5, "top", "outside"), (80, "top", "cut"), (5, "front", "cut")]
+)
 def test_a_sliver_at_an_end_of_the_scan_counts_as_outside(height_mm, face, state):
     crop = OrganCrop(units={"liver": ("liver",)})
     whole = measurement("liver", State.CUT)

@@ -8,8 +8,8 @@ import json
 import fake_findings
 import pytest
 
+from medfm_core.card_library import load_card
 from medfm_core.card_parts import Calibration
-from medfm_core.cards import load_card
 from medfm_core.errors import WeightsError
 from medfm_core.strict import to_dict
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medfm_core.card_parts import OrganCrop
+from medfm_core.card_inputs import OrganCrop
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
 from medfm_core.organ_boxes import find_boxes, label_ids

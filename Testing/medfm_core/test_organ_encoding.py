@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import ResourceError, WeightsError
 from medfm_core.findings_model import LoadingFindingsModel, load_findings_model, load_sentences
 from medfm_core.inference import encoder_memory

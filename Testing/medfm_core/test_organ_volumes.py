@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medfm_core.card_parts import InputSpec, Intensity, OrganCrop, Window
+from medfm_core.card_inputs import InputSpec, Intensity, OrganCrop, Window
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
 from medfm_core.organ_volumes import (

@@ -209,7 +209,7 @@ def test_every_stage_shows_itself(ct, tmp_path):
 
 
 def test_a_loaded_predictor_is_used(ct, tmp_path):
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     calls = []
 

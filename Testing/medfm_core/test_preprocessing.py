@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medfm_core.body import body_box
-from medfm_core.card_parts import InputSpec, Intensity, Window
+from medfm_core.card_inputs import InputSpec, Intensity, Window
 from medfm_core.errors import InputError
 from medfm_core.geometry import Affine
 from medfm_core.preprocessing import to_channels, to_model_grid

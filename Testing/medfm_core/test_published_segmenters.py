@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from medfm_core import cli
 from medfm_core.anatomy import load_vocabulary
+from medfm_core.card_library import default_card, load_card
 from medfm_core.card_parts import Source, WeightFile
-from medfm_core.cards import default_card, load_card
 from medfm_core.errors import WeightsError
 from medfm_core.geometry import Affine
 from medfm_core.hub.licences import accept

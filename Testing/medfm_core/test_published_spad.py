@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.models.spad_cards import load_encoder, load_tokenizer
 from medfm_core.models.spad_masked import SpadMaskedModel

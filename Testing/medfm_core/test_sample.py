@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from medfm_core.cards import default_card
+from medfm_core.card_library import default_card
 from medfm_core.cli import main
 from medfm_core.settings import read_settings
 

@@ -7,7 +7,7 @@ from fake_slices import oval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medfm_core.card_parts import InputSpec, Intensity, Window
+from medfm_core.card_inputs import InputSpec, Intensity, Window
 from medfm_core.geometry import Affine
 from medfm_core.layers.anisotropy import degree_of_anisotropy
 from medfm_core.slices import MOST_PIXELS, scaled, slice_axis, slice_spacing, slices_first, to_slices, value_rule

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medfm_core import cli
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import ModalityError, ResourceError, WeightsError
 from medfm_core.geometry import Affine
 from medfm_core.io import read_volume, write_scalar

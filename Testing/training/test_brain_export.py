@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from medfm_core.brain_encoding import load_brain
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.cli import main as medfm
 from medfm_core.embedding_files import read_embeddings
 from medfm_core.errors import InputError

@@ -11,7 +11,7 @@ import pytest
 from hub_server import COMMIT, Hub, Repository
 from safetensors.numpy import save
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.hub.problems import HubError
 from medfm_core.hub.pull import pull_card

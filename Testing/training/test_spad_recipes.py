@@ -12,7 +12,7 @@ from fake_slices import INPUT, prepare_images
 
 import training
 from medfm_core import cli
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.embedding_files import read_embeddings
 from medfm_core.errors import InputError
 from medfm_core.models.sizes import size_config

@@ -16,7 +16,7 @@ from medfm_core.analysis import Options
 from medfm_core.batch.inputs import Case
 from medfm_core.batch.journal import Journal, is_same_scan, matching_manifest, stamp_of
 from medfm_core.batch.table import DONE, FAILED, TABLE, Row, values_of, write_table
-from medfm_core.cards import default_card, load_card
+from medfm_core.card_library import default_card, load_card
 from medfm_core.errors import InputError, ResourceError
 from medfm_core.findings_stage import choose_card
 from medfm_core.io.atomic import write_error

@@ -96,7 +96,7 @@ def _kind_of_model(name: str | None) -> str | None:
     if name is None:
         return None
     from medfm_core.brain_encoding import TASK
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     return "MR" if load_card(name).task == TASK else "CT"
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 def _encoder(args: argparse.Namespace) -> ImageEncoder | BrainEncoder:
     """The model that is asked for, loaded: that for brains where the card says so, else that for any image."""
     from medfm_core.brain_encoding import TASK, load_brain
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
     from medfm_core.image_embedding import load_image_encoder
 
     device = images.device_of(args)

@@ -85,7 +85,7 @@ def places(sources: list[str], out: Path) -> list[Path]:
 
 
 def _modality(text: str) -> str:
-    from medfm_core.card_parts import MODALITIES
+    from medfm_core.card_inputs import MODALITIES
 
     if text.upper() not in MODALITIES:
         raise argparse.ArgumentTypeError(f"{text!r} is no modality; choose one of {', '.join(MODALITIES)}")

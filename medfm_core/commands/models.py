@@ -61,7 +61,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from medfm_core.cards import list_cards
+    from medfm_core.card_library import list_cards
 
     cards = list_cards()
     if args.json:
@@ -118,7 +118,7 @@ def _megabytes(card: ModelCard) -> str:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
     from medfm_core.strict import to_dict
 
     card = load_card(args.model)
@@ -177,7 +177,7 @@ def _finding_facts(card: ModelCard) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from medfm_core.cards import list_cards, load_card
+    from medfm_core.card_library import list_cards, load_card
 
     cards = (load_card(args.model),) if args.model else list_cards()
     code = 0

@@ -68,7 +68,7 @@ def take_in(args: argparse.Namespace) -> int:
 
 def remove(args: argparse.Namespace) -> int:
     """Delete a model's fetched files."""
-    from medfm_core.cards import list_cards
+    from medfm_core.card_library import list_cards
     from medfm_core.hub.removing import remove_card
 
     card = _card(args)
@@ -102,7 +102,7 @@ ACTIONS: Mapping[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _card(args: argparse.Namespace) -> ModelCard:
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     return load_card(args.model)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from medfm_core.cards import ModelCard, list_cards, load_card, verify_card
+from medfm_core.card_library import list_cards, load_card
+from medfm_core.cards import ModelCard, verify_card
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.layers.anisotropy import SINGLE_SLICE_DEGREE
 from medfm_core.models import spad_tokenizer, spad_vit

@@ -116,7 +116,7 @@ def similar(arguments: SimilarArguments, telling: Telling) -> dict[str, Any]:
 
 def _expect(arguments: ScanArguments, options: Options, telling: Telling) -> None:
     """Tell what share of the work each stage will be; what is wrong with the input is left to the pipeline to say."""
-    from medfm_core.cards import default_card, load_card
+    from medfm_core.card_library import default_card, load_card
     from medfm_core.errors import MedFMError
     from medfm_core.expected import expect
     from medfm_core.findings_stage import choose_card

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medfm_core.cards import ModelCard, list_cards, load_card
+from medfm_core.card_library import list_cards, load_card
+from medfm_core.cards import ModelCard
 from medfm_core.errors import WeightsError
 from medfm_core.hub.licences import accept
 from medfm_core.hub.present import is_fetched

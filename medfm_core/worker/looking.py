@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from medfm_core.analysis import Options
-from medfm_core.cards import ModelCard, default_card, list_cards, load_card
+from medfm_core.card_library import default_card, list_cards, load_card
+from medfm_core.cards import ModelCard
 from medfm_core.errors import ResourceError
 from medfm_core.geometry import Affine, Grid
 from medfm_core.hub.licences import is_accepted, licence_text, needs_acceptance

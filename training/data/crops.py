@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medfm_core.card_parts import Intensity
+from medfm_core.card_inputs import Intensity
 from medfm_core.slices import between
 from training.data.preparation import PREPARATIONS
 from training.data.stored_volume import StoredVolume

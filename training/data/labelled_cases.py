@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from medfm_core.card_parts import InputSpec, Intensity, Window
+from medfm_core.card_inputs import InputSpec, Intensity, Window
 from medfm_core.errors import InputError
 from medfm_core.preprocessing import to_channels
 from medfm_core.progress import RichProgress

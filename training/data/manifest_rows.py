@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.card_parts import MODALITIES
+from medfm_core.card_inputs import MODALITIES
 from medfm_core.errors import InputError
 from medfm_core.strict import nearest, unknown_name
 from training.data.manifest import OPTIONAL, PREFIXES, REQUIRED, SPLITS, ManifestRow, TargetColumn, Value

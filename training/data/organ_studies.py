@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.errors import InputError
 from medfm_core.io.atomic import atomic_text
 from medfm_core.organ_boxes import OrganBox, find_boxes, units_of

@@ -17,8 +17,8 @@ import numpy as np
 import yaml
 
 from medfm_core.brain_grid import to_brain_grid
-from medfm_core.card_parts import InputSpec
-from medfm_core.cards import load_card
+from medfm_core.card_inputs import InputSpec
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError, ModalityError
 from medfm_core.io import clamp_air, read_volume
 from medfm_core.io.picture import read_image

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.errors import InputError
 from medfm_core.io import read_volume
 from medfm_core.preprocessing import to_model_grid

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from medfm_core.card_parts import InputSpec
-from medfm_core.cards import load_card
+from medfm_core.card_inputs import InputSpec
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError
 from medfm_core.strict import unknown_name
 from training.data.crop_augmentation import AUGMENTATIONS

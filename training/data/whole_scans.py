@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medfm_core.brightest import brightest
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.organ_volumes import densities_of, size_of
 from medfm_core.preprocessing import to_channels
 from training.data.organ_augmentation import OrganAugmentation

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from medfm_core.cards import ModelCard, load_card, verify_card
+from medfm_core.card_library import load_card
+from medfm_core.cards import ModelCard, verify_card
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.strict import from_dict, unknown_name
 

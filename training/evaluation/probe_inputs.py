@@ -113,13 +113,13 @@ def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[st
 
 def _preparation_of(card: str) -> dict[str, str]:
     """The preparation that a card needs, where it is not the usual one of its modality."""
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     return {"preparation": "brain_mr"} if load_card(card).task == "brain_embedding" else {}
 
 
 def _size_of(card: str | None) -> tuple[int, int, int] | None:
-    from medfm_core.cards import load_card
+    from medfm_core.card_library import load_card
 
     if card is None:
         return None

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.errors import MedFMError
 from medfm_core.geometry import Affine, Grid
 from medfm_core.inference.devices import Precision

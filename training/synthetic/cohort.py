@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +13,28 @@ import numpy as np
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.errors import InputError
 from medfm_core.io import read_volume, write_labels, write_scalar
-from medfm_core.io.atomic import atomic_bytes, atomic_text, write_error
-from medfm_core.io.parts import part_name, sweep_parts
+from medfm_core.io.atomic import atomic_text
 from medfm_core.progress import SILENT, Progress
 from medfm_core.volume import Kind
 from training.data.manifest_table import write_table
 from training.data.statements import StudyStatements, write_statements
 from training.synthetic.anatomy import REGIONS
+from training.synthetic.case_folders import (
+    CaseFolder,
+    make_missing,
+    open_cohort,
+    read_truth,
+    write_mosaic,
+    write_preview,
+    write_truth,
+)
 from training.synthetic.cohort_manifest import MANIFEST_COLUMNS, manifest_cells
 from training.synthetic.cohort_statements import patient_statements
 from training.synthetic.contrast import PHASES
 from training.synthetic.lesions import KINDS
 from training.synthetic.patient import VirtualPatient, synthesize_patient
 from training.synthetic.physique import stream
-from training.synthetic.preview import mosaic, preview
+from training.synthetic.preview import preview
 
 VERSION = 1
 COLUMNS = (
@@ -117,78 +120,34 @@ def make_cohort(
         InputError: the folder holds a patient made with other arguments, or cannot be written.
         ResourceError: the disk is full; finished patients stay.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, folder) from error
-    sweep_parts(folder)
-    jobs = [(plan.arguments(n), folder / f"patient_{plan.seed + n:06d}", previews) for n in range(plan.count)]
-    open_jobs = [job for job in jobs if not is_complete(job[1], job[0], previews)]
-    with progress.stage("Virtual patients", plan.count) as stage:
-        stage.advance(len(jobs) - len(open_jobs))
-        if workers <= 1 or len(open_jobs) < 2:
-            for job in open_jobs:
-                make_patient(*job)
-                stage.advance()
-        else:
-            with ProcessPoolExecutor(min(workers, len(open_jobs)), mp_context=get_context("spawn")) as pool:
-                try:
-                    for _ in pool.map(_make, open_jobs):
-                        stage.advance()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-    rows = [manifest_row(path, folder) for _, path, _ in jobs]
+    open_cohort(folder)
+    paths = [folder / f"patient_{plan.seed + number:06d}" for number in range(plan.count)]
+    cases = [_folder(plan.arguments(number), path, previews) for number, path in enumerate(paths)]
+    make_missing(make_patient, [(case, case) for case in cases], "Virtual patients", workers, progress)
+    rows = [manifest_row(path, folder) for path in paths]
     atomic_text(folder / "cohort.csv", _csv(rows))
-    cells = [manifest_cells(row, _truth(path)) for row, (_, path, _) in zip(rows, jobs, strict=True)]
+    cells = [manifest_cells(row, read_truth(path)) for row, path in zip(rows, paths, strict=True)]
     write_table(folder / "manifest.csv", MANIFEST_COLUMNS, cells)
-    write_statements(
-        folder / "statements.jsonl", [_statements(row, path) for row, (_, path, _) in zip(rows, jobs, strict=True)]
-    )
+    statements = [_statements(row, path) for row, path in zip(rows, paths, strict=True)]
+    write_statements(folder / "statements.jsonl", statements)
     if previews:
-        _write_mosaic([path for _, path, _ in jobs], folder / "preview.png")
+        write_mosaic(paths, folder)
     return rows
 
 
-def make_patient(arguments: Mapping[str, object], path: Path, previews: bool = False) -> None:
+def make_patient(case: CaseFolder) -> None:
     """Make one patient's folder; it appears when it is whole.
 
     Args:
-        arguments: of `synthesize_patient`.
-        path: the folder to make.
-        previews: whether to draw `preview.png` as well.
+        case: the folder; its arguments are those of `synthesize_patient`.
     """
-    if path.exists():  # whole, but without the picture that is wanted now
-        shutil.rmtree(path)
-    patient = synthesize_patient(**arguments)
-    temporary = path.with_name(part_name(path.name))
-    try:
-        temporary.mkdir()
-        _write_files(patient, arguments, temporary, previews)
-        os.replace(temporary, path)
-    except OSError as error:
-        if not is_complete(path, arguments, previews):  # a worker that outlived a killed run may have come first
-            raise write_error(error, path) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    patient = synthesize_patient(**case.arguments)
+    with case.filled() as folder:
+        _write_files(patient, case, folder)
 
 
-def is_complete(path: Path, arguments: Mapping[str, object], previews: bool = False) -> bool:
-    """Whether a folder holds the patient of these arguments.
-
-    Raises:
-        InputError: it holds something else.
-    """
-    if not path.exists():
-        return False
-    try:
-        truth = json.loads((path / "truth.json").read_text(encoding="utf-8"))
-        same = truth["arguments"] == dict(arguments) and truth["version"] == VERSION
-    except (OSError, ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        raise InputError(f"{path} holds another patient than the one asked for", "choose an empty folder")
-    return not previews or (path / "preview.png").is_file()
+def _folder(arguments: Mapping[str, object], path: Path, previews: bool) -> CaseFolder:
+    return CaseFolder(path, arguments, VERSION, "patient", previews)
 
 
 def truth_of(patient: VirtualPatient, arguments: Mapping[str, object]) -> dict[str, object]:
@@ -209,7 +168,7 @@ def truth_of(patient: VirtualPatient, arguments: Mapping[str, object]) -> dict[s
 
 def manifest_row(path: Path, folder: Path) -> dict[str, str]:
     """A patient's row of `cohort.csv`; paths are relative to the cohort's folder."""
-    truth = _truth(path)
+    truth = read_truth(path)
     name = path.relative_to(folder).as_posix()
     draw = stream(int(truth["arguments"]["seed"]), "split").random()
     sentences = [s for s in truth["report"] if s["section"] != "impression"]
@@ -224,7 +183,7 @@ def manifest_row(path: Path, folder: Path) -> dict[str, str]:
 
 def _statements(row: Mapping[str, str], path: Path) -> StudyStatements:
     lesions = read_volume(path / "lesions.nii.gz", kind=Kind.LABEL)
-    return patient_statements(row["subject"], row["study"], _truth(path), lesions)
+    return patient_statements(row["subject"], row["study"], read_truth(path), lesions)
 
 
 def report_text(patient: VirtualPatient) -> str:
@@ -241,15 +200,7 @@ def report_text(patient: VirtualPatient) -> str:
     return "\n".join(parts)
 
 
-def _truth(path: Path) -> dict[str, object]:
-    return json.loads((path / "truth.json").read_text(encoding="utf-8"))
-
-
-def _make(job: tuple[Mapping[str, object], Path, bool]) -> None:
-    make_patient(*job)
-
-
-def _write_files(patient: VirtualPatient, arguments: Mapping[str, object], folder: Path, previews: bool) -> None:
+def _write_files(patient: VirtualPatient, case: CaseFolder, folder: Path) -> None:
     vocabulary = load_vocabulary()
     colours = {organ.id: organ.colour for organ in vocabulary.organs}
     write_scalar(patient.image, folder / "image.nii.gz")
@@ -257,25 +208,9 @@ def _write_files(patient: VirtualPatient, arguments: Mapping[str, object], folde
     kinds = {i: finding.name for finding in patient.findings for i in finding.lesion_ids}
     write_labels(patient.lesions, folder / "lesions.nii.gz", kinds)
     (folder / "report.txt").write_text(report_text(patient), encoding="utf-8", newline="\n")
-    if previews:
-        (folder / "preview.png").write_bytes(_png(preview(patient)))
-    (folder / "truth.json").write_text(json.dumps(truth_of(patient, arguments), indent=1) + "\n", encoding="utf-8")
-
-
-def _write_mosaic(folders: Sequence[Path], path: Path, most: int = 24) -> None:
-    """All previews (the first `most`) in one picture."""
-    from matplotlib.image import imread
-
-    pictures = [(imread(folder / "preview.png")[:, :, :3] * 255).astype(np.uint8) for folder in folders[:most]]
-    atomic_bytes(path, _png(mosaic(pictures)))
-
-
-def _png(picture: np.ndarray) -> bytes:
-    from matplotlib.image import imsave
-
-    buffer = io.BytesIO()
-    imsave(buffer, picture, format="png")
-    return buffer.getvalue()
+    if case.preview:
+        write_preview(folder, preview(patient))
+    write_truth(folder, truth_of(patient, case.arguments))
 
 
 def _csv(rows: Sequence[Mapping[str, str]]) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hub_server import COMMIT, Hub, Repository
 from safetensors.numpy import save
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 
 WEIGHTS = save({"a": np.arange(50_000, dtype=np.float32), "b": np.ones((3, 4), np.float16)})
 CONFIG = b'{"kind": "made up"}\n'

@@ -11,7 +11,7 @@ from hub_server import Repository
 from scipy import ndimage
 
 from medfm_core.brain_encoding import encode_brain, load_brain_encoder
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.cli import main
 from medfm_core.errors import WeightsError
 from medfm_core.geometry import Affine

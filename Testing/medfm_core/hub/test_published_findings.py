@@ -14,7 +14,7 @@ import pytest
 import torch
 from hub_server import Repository
 
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.cli import main
 from medfm_core.errors import WeightsError
 from medfm_core.findings_model import architecture_of, load_findings_model
@@ -221,7 +221,7 @@ def test_the_scan_is_brought_to_size_as_the_reference_does():
     """MONAI's transforms in the release's order, on a scan that is cropped along one axis and padded along another."""
     from monai.transforms import CenterSpatialCrop, ScaleIntensityRange, Spacing, SpatialPad
 
-    from medfm_core.card_parts import InputSpec, Intensity, OrganCrop
+    from medfm_core.card_inputs import InputSpec, Intensity, OrganCrop
     from medfm_core.geometry import Affine
     from medfm_core.volume import Volume
     from medfm_core.whole_scan import scan_tensor

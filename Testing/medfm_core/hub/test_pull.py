@@ -182,7 +182,7 @@ def test_cancelled_leaves_a_beginning_to_go_on_with(made_up):
 
 _TWO = """
 import sys
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.hub.pull import pull_card
 print(pull_card(load_card("made-up.v1")))
 """

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from medfm_core.card_library import load_card
 from medfm_core.card_parts import InferenceSettings
-from medfm_core.cards import load_card
 from medfm_core.errors import ResourceError
 from medfm_core.geometry import Affine, Grid
 from medfm_core.inference.memory import plan_memory

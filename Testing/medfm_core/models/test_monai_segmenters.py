@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from medfm_core.anatomy import load_vocabulary
+from medfm_core.card_library import load_card
 from medfm_core.card_parts import Source, WeightFile
-from medfm_core.cards import load_card
 from medfm_core.errors import ResourceError, WeightsError
 from medfm_core.models import monai_segresnet, monai_vista3d, segmenters
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from medfm_core import report
 from medfm_core.analysis import Analysis, Options
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.label_statistics import label_statistics
 from medfm_core.measurements import measure
 from medfm_core.organ_finding import ABSENT, LOW, NOT_ASSESSABLE, PRESENT, UNCERTAIN, OrganFinding

@@ -17,7 +17,7 @@ from PIL import Image
 
 from medfm_core.analysis import Analysis, Options
 from medfm_core.anatomy import load_vocabulary
-from medfm_core.cards import load_card
+from medfm_core.card_library import load_card
 from medfm_core.geometry import Affine
 from medfm_core.label_statistics import label_statistics
 from medfm_core.measurements import State, measure

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 import training
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.strict import from_dict
 from training.data.volumes import Volumes, VolumesConfig
 from training.engine.config import read_recipe

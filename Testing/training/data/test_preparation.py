@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from fake_cohort import INPUT, MM, body
 
-from medfm_core.card_parts import InputSpec, Intensity
-from medfm_core.cards import load_card
+from medfm_core.card_inputs import InputSpec, Intensity
+from medfm_core.card_library import load_card
 from medfm_core.errors import InputError, ModalityError
 from medfm_core.geometry import Affine
 from medfm_core.io import clamp_air

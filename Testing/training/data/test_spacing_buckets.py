@@ -6,7 +6,7 @@ import torch
 import yaml
 from fake_slices import INPUT, prepare_images
 
-from medfm_core.card_parts import InputSpec
+from medfm_core.card_inputs import InputSpec
 from medfm_core.errors import InputError
 from medfm_core.strict import from_dict
 from training.data.slice_thickness import Thickening, slices_needed, thicken

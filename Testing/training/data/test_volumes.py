@@ -5,7 +5,7 @@ import pytest
 import torch
 from fake_cohort import INPUT, body, make_cohort, write_manifest, write_nifti
 
-from medfm_core.card_parts import InputSpec, Intensity, Window
+from medfm_core.card_inputs import InputSpec, Intensity, Window
 from medfm_core.errors import InputError
 from medfm_core.preprocessing import to_channels
 from training.data.crop_augmentation import AUGMENTATIONS, Crop, swap_sides

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import shutil
-from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-
 from medfm_core.errors import InputError
-from medfm_core.io import atomic_bytes, write_labels, write_scalar
-from medfm_core.io.atomic import write_error
-from medfm_core.io.parts import part_name, sweep_parts
+from medfm_core.io import write_labels, write_scalar
 from medfm_core.progress import SILENT, Progress
 from training.data.manifest_table import write_table
 from training.synthetic.brain.cohort_manifest import MANIFEST_COLUMNS, manifest_rows
@@ -25,10 +14,17 @@ from training.synthetic.brain.lesions import LESION_NAMES
 from training.synthetic.brain.parts import number_names
 from training.synthetic.brain.preview import preview
 from training.synthetic.brain.subject import BrainPlan, VirtualBrain, describe_person, synthesize_brain
-from training.synthetic.preview import mosaic
+from training.synthetic.case_folders import (
+    CaseFolder,
+    make_missing,
+    open_cohort,
+    read_truth,
+    write_mosaic,
+    write_preview,
+    write_truth,
+)
 
 VERSION = 1
-_MOST_PICTURES = 24
 
 
 @dataclass(frozen=True)
@@ -80,102 +76,35 @@ def make_brains(
         InputError: the folder holds a head made otherwise, or cannot be written.
         ResourceError: the disk is full; finished heads stay.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise write_error(error, folder) from error
-    sweep_parts(folder)
+    open_cohort(folder)
     paths = [folder / f"brain_{cohort.seed + number:06d}" for number in range(cohort.count)]
-    jobs = [(cohort, number, path, previews) for number, path in enumerate(paths)]
-    missing = [job for job in jobs if not is_complete(job[2], cohort.arguments(job[1]), previews)]
-    with progress.stage("Virtual heads", cohort.count) as stage:
-        stage.advance(len(jobs) - len(missing))
-        if workers <= 1 or len(missing) < 2:
-            for job in missing:
-                make_brain(*job)
-                stage.advance()
-        else:
-            with ProcessPoolExecutor(min(workers, len(missing)), mp_context=get_context("spawn")) as pool:
-                try:
-                    for _ in pool.map(_make, missing):
-                        stage.advance()
-                except BaseException:
-                    pool.shutdown(cancel_futures=True)
-                    raise
-    rows = [row for path in paths for row in manifest_rows(path.name, _truth(path))]
+    cases = [CaseFolder(path, cohort.arguments(number), VERSION, "head", previews) for number, path in enumerate(paths)]
+    jobs = [(case, (cohort, number, case)) for number, case in enumerate(cases)]
+    make_missing(_make, jobs, "Virtual heads", workers, progress)
+    rows = [row for path in paths for row in manifest_rows(path.name, read_truth(path))]
     write_table(folder / "manifest.csv", MANIFEST_COLUMNS, rows)
     if previews:
-        _write_mosaic(paths, folder / "preview.png")
+        write_mosaic(paths, folder)
     return rows
 
 
-def make_brain(cohort: BrainCohort, number: int, path: Path, previews: bool = False) -> None:
+def make_brain(cohort: BrainCohort, number: int, case: CaseFolder) -> None:
     """Make one head's folder; it appears when it is whole."""
-    arguments = cohort.arguments(number)
-    if path.exists():  # whole, but without the picture that is wanted now
-        shutil.rmtree(path)
     brain = synthesize_brain(cohort.seed + number, cohort.plan)
-    temporary = path.with_name(part_name(path.name))
-    try:
-        temporary.mkdir()
-        _write_files(brain, arguments, temporary, previews)
-        os.replace(temporary, path)
-    except OSError as error:
-        if not is_complete(path, arguments, previews):  # a worker that outlived a killed run may have come first
-            raise write_error(error, path) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with case.filled() as folder:
+        _write_files(brain, case, folder)
 
 
-def is_complete(path: Path, arguments: Mapping[str, object], previews: bool = False) -> bool:
-    """Whether a folder holds the head of these arguments.
-
-    Raises:
-        InputError: it holds something else.
-    """
-    if not path.exists():
-        return False
-    try:
-        truth = _truth(path)
-        same = truth["arguments"] == dict(arguments) and truth["version"] == VERSION
-    except (OSError, ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        raise InputError(f"{path} holds another head than the one asked for", "choose an empty folder")
-    return not previews or (path / "preview.png").is_file()
-
-
-def _make(job: tuple[BrainCohort, int, Path, bool]) -> None:
+def _make(job: tuple[BrainCohort, int, CaseFolder]) -> None:
     make_brain(*job)
 
 
-def _truth(path: Path) -> dict[str, object]:
-    return json.loads((path / "truth.json").read_text(encoding="utf-8"))
-
-
-def _write_files(brain: VirtualBrain, arguments: Mapping[str, object], folder: Path, previews: bool) -> None:
+def _write_files(brain: VirtualBrain, case: CaseFolder, folder: Path) -> None:
     for sequence, volume in brain.scans.items():
         write_scalar(volume, folder / f"{sequence}.nii.gz")
     write_labels(brain.labels, folder / "labels.nii.gz", number_names())
     write_labels(brain.lesions, folder / "lesions.nii.gz", LESION_NAMES)
-    if previews:
-        (folder / "preview.png").write_bytes(_png(preview(brain)))
-    truth = {
-        "version": VERSION, "arguments": dict(arguments), "person": describe_person(brain.person), **brain.truth,
-    }  # fmt: skip
-    (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-
-
-def _write_mosaic(paths: list[Path], target: Path) -> None:
-    from matplotlib.image import imread
-
-    pictures = [(imread(path / "preview.png")[:, :, :3] * 255).astype(np.uint8) for path in paths[:_MOST_PICTURES]]
-    atomic_bytes(target, _png(mosaic(pictures)))
-
-
-def _png(picture: np.ndarray) -> bytes:
-    from matplotlib.image import imsave
-
-    buffer = io.BytesIO()
-    imsave(buffer, picture, format="png")
-    return buffer.getvalue()
+    if case.preview:
+        write_preview(folder, preview(brain))
+    about = {"version": VERSION, "arguments": dict(case.arguments), "person": describe_person(brain.person)}
+    write_truth(folder, {**about, **brain.truth})
