@@ -63,13 +63,16 @@ def _is_left(path: Path) -> bool:
     if process == os.getpid():
         started = _start_time(process)
         return started is not None and started > changed + _CLOCK_S
-    if not _is_alive(process):
+    if not is_alive(process):
         return True
     started = _start_time(process)
     return time.time() - changed > _FOREIGN_S if started is None else started > changed + _CLOCK_S
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine is there; where the system does not tell, it is taken to be."""
+    if os.name == "nt":  # signal 0 would interrupt the process there
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

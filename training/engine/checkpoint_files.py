@@ -22,6 +22,7 @@ from pathlib import Path
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.hashing import file_sha256
 from medfm_core.io.atomic import write_error
+from medfm_core.io.parts import is_alive
 from medfm_core.strict import from_dict, to_dict
 
 SCHEMA = 1
@@ -227,20 +228,8 @@ def _move(part: Path, path: Path) -> None:
 
 def _is_abandoned(path: Path, process: int) -> bool:
     """Whether the process that made a hidden folder is gone; its id may be ours, or another's by now."""
-    if process == os.getpid() or not _is_alive(process):
+    if process == os.getpid() or not is_alive(process):
         return True
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > _FOREIGN_SECONDS
     return False
-
-
-def _is_alive(process: int) -> bool:
-    if os.name == "nt":  # signal 0 would interrupt the process there
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
