@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medfm_core.brain_grid import to_brain_grid
+from medfm_core.brain_meant import BRAIN_TASK
 from medfm_core.card_inputs import WHOLE_SCAN
 from medfm_core.card_library import list_cards, load_card
 from medfm_core.cards import ModelCard, not_fetched
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from medfm_core.layers.mixture_of_experts import Routing
     from medfm_core.models.neuro_jepa import NeuroJepaEncoder
 
-TASK = "brain_embedding"
+TASK = BRAIN_TASK
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +124,11 @@ def choose_brain_card(name: str | None = None) -> ModelCard:
         return found[0]
     if found:
         raise WeightsError(f"several models are for brain MRI: {', '.join(c.id for c in found)}", "name one by --model")
+    train = "train one (docs/neuro_jepa.md) and name its card as the model"
     if known:
-        raise not_fetched(known[0])
-    raise WeightsError("no model for brain MRI is installed", "give the path of a card by --model")
+        missing = not_fetched(known[0])
+        raise WeightsError(f"no model for brain MRI is installed: {missing.what}", f"{missing.fix}, or {train}")
+    raise WeightsError("no model for brain MRI is installed", train)
 
 
 def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncoder:

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +18,9 @@ from medfm_core.brain_encoding import BrainEncoder, choose_brain_card, encode_br
 from medfm_core.brain_inputs import BrainInput, brain_inputs, check_is_mr
 from medfm_core.brain_results import write_results
 from medfm_core.brain_sequence import plain_sequence
+from medfm_core.brain_stages import LOAD, STAGES, WRITE
 from medfm_core.brain_standard import StandardBrain, StandardPlan, standard_plan, to_standard
-from medfm_core.brain_study import BrainOptions, BrainScan, BrainStudy
+from medfm_core.brain_study import BrainOptions, BrainScan, BrainStudy, scan_name
 from medfm_core.errors import InputError
 from medfm_core.guards import plain_resource_errors
 from medfm_core.hub.present import require_files
@@ -73,24 +75,54 @@ def analyze_brain(
         ResourceError: too little memory or disk, or a device or a tool that is not there.
     """
     options = options or BrainOptions()
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    card, wanted = _checked(sources, options)
+    clock = _Clock()
+    with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=options.overwrite) as folder:
+        study = _encoded(card, wanted, options, clock, progress)
+        with progress.stage(WRITE), clock.measured("write"):
+            write_results(study, folder)
+        progress.check()
+    return replace(study, seconds=dict(clock.seconds))
+
+
+def encode_brains(
+    sources: Sequence[str | Path], options: BrainOptions | None = None, *, progress: Progress = SILENT
+) -> BrainStudy:
+    """Encode the brain MRI of one study, and write nothing.
+
+    Args:
+        sources: as for `analyze_brain`.
+        options: what else is wanted; saliency is made only where it is asked for.
+        progress: told of the scans; may cancel.
+
+    Raises:
+        InputError, WeightsError, ResourceError: as `analyze_brain`.
+    """
+    options = options or BrainOptions(saliency=False)
+    card, wanted = _checked(sources, options)
+    with plain_resource_errors("the result"):
+        return _encoded(card, wanted, options, _Clock(), progress)
+
+
+def _checked(sources: Sequence[str | Path], options: BrainOptions) -> tuple[ModelCard, tuple[BrainInput, ...]]:
+    """The model and the scans, as far as they can be known before anything is read whole."""
     card = choose_brain_card(options.card_id)
     require_files(card)
     wanted = brain_inputs(sources, tuple(map(plain_sequence, options.sequences)), options.series)
     _check_sequences(wanted, card)
-    clock = _Clock()
-    with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=options.overwrite) as folder:
-        plan = standard_plan(options.strip, options.register, options.template)
-        with progress.stage("Load the model"), clock.measured("load"):
-            encoder = load_brain(card, options.device)
-        work = _Scans(encoder, plan, options, clock)
-        scans = work.run(wanted, progress)
-        seconds = dict(clock.seconds)
-        study = BrainStudy(options, created, card, encoder.identity, plan, scans, str(encoder.device), seconds)
-        with progress.stage("Write the results"):
-            write_results(study, folder)
-        progress.check()
-    return study
+    return card, wanted
+
+
+def _encoded(
+    card: ModelCard, wanted: Sequence[BrainInput], options: BrainOptions, clock: _Clock, progress: Progress
+) -> BrainStudy:
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    plan = standard_plan(options.strip, options.register, options.template)
+    with progress.stage(LOAD), clock.measured("load"):
+        encoder = load_brain(card, options.device)
+    scans = _Scans(encoder, plan, options, clock).run(wanted, progress)
+    seconds = dict(clock.seconds)
+    return BrainStudy(options, created, card, encoder.identity, plan, scans, str(encoder.device), seconds)
 
 
 class _Scans:
@@ -112,21 +144,28 @@ class _Scans:
         return tuple(found)
 
     def _scan(self, wanted: BrainInput, number: int, progress: Progress) -> BrainScan:
-        with progress.stage(f"Read {wanted.sequence}"), self._clock.measured("read"):
+        name = scan_name(wanted.sequence, number)
+        with progress.stage(STAGES["read"].format(name)), self._clock.measured("read"):
             form = self._options.nifti_form
             image = read_volume(wanted.source, series=wanted.series, nifti_form=form)
             check_is_mr(image, self._card.input.modality, self._card.id)
             digest = voxel_hash(image)
-        with self._clock.measured("prepare"):
-            standard = to_standard(image, self._plan, progress)
-        with progress.stage(f"Encode {wanted.sequence}"), self._clock.measured("encode"):
+        standard = self._standard(image, name, progress)
+        with progress.stage(STAGES["encode"].format(name)), self._clock.measured("encode"):
             encoded = encode_brain(standard.image, self._card, self._net)
         heat = None
         if self._options.saliency:
-            with progress.stage(f"Explain {wanted.sequence}"), self._clock.measured("saliency"):
+            with progress.stage(STAGES["saliency"].format(name)), self._clock.measured("saliency"):
                 heat = _heat(encoded.box, self._net)
         cautions = _cautions(image, standard)
         return BrainScan(wanted.sequence, number, image, digest, standard, encoded, heat, cautions)
+
+    def _standard(self, image: Volume, name: str, progress: Progress) -> StandardBrain:
+        """The scan as the network expects it; a stage of its own where there is anything to do."""
+        if self._plan.stripper is None and self._plan.template is None:
+            return to_standard(image, self._plan, progress)
+        with progress.stage(STAGES["prepare"].format(name)), self._clock.measured("prepare"):
+            return to_standard(image, self._plan, progress)
 
 
 def _heat(box: Volume, encoder: NeuroJepaEncoder) -> np.ndarray:

@@ -50,6 +50,11 @@ class BrainOptions:
     overwrite: bool = False
 
 
+def scan_name(sequence: str, number: int) -> str:
+    """What a scan is called in a study: its sequence, with -2 behind it for the second scan of it."""
+    return sequence if not number else f"{sequence}-{number + 1}"
+
+
 @dataclass(frozen=True, eq=False)
 class BrainScan:
     """One scan and what was made of it.
@@ -77,7 +82,7 @@ class BrainScan:
     @property
     def name(self) -> str:
         """The sequence, with -2 behind it for the second scan of it."""
-        return self.sequence if not self.number else f"{self.sequence}-{self.number + 1}"
+        return scan_name(self.sequence, self.number)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from medfm_core.card_body import OrganSource
 from medfm_core.card_parts import choose, exactly
 
 MODALITIES = ("CT", "MR", "PT", "CR", "DX", "US", "OT")
@@ -145,6 +146,7 @@ class InputSpec:
             above 0 HU, on its own grid and with 10 voxels to spare, "none" nothing.
         organs: how organs are cut out, for models that take one at a time.
         by_modality: rule for voxel values of some modalities, instead of `intensity`; all make as many channels.
+        body: for models of whole bodies, by organ where its values come from; what is not here cannot be filled in.
     """
 
     modality: tuple[str, ...]
@@ -159,6 +161,7 @@ class InputSpec:
     crop: str = "body"
     organs: OrganCrop | None = None
     by_modality: Mapping[str, Intensity] = field(default_factory=dict, hash=False, metadata={"sparse": True})
+    body: Mapping[str, OrganSource] = field(default_factory=dict, hash=False, metadata={"sparse": True})
 
     def __post_init__(self) -> None:
         if not self.modality:

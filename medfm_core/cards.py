@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from medfm_core.anatomy import load_findings, load_vocabulary
+from medfm_core.card_body import check_body
 from medfm_core.card_inputs import InputSpec
 from medfm_core.card_parts import (
     Architecture,
@@ -122,6 +123,10 @@ class ModelCard:
             raise ValueError("source.access must say how to get access to gated weights")
         self._check_labels()
         self._check_findings()
+        if self.task == "whole_body_embedding":
+            check_body(self.architecture.options.get("organs"), self.input.body)
+        elif self.input.body:
+            raise ValueError(f"input.body belongs to a model of whole bodies, not to one of {self.task!r}")
 
     def _check_labels(self) -> None:
         if self.task != "organ_segmentation":

@@ -63,16 +63,39 @@ class Encoder:
 
 
 @dataclass(frozen=True, eq=False)
+class BodyEmbedding:
+    """What a whole-body model makes of all organs of one study together.
+
+    Attributes:
+        encoder: the whole-body model.
+        organs: of its organs those that the study shows.
+        vector: `(E,)` float32, of length 1.
+    """
+
+    encoder: Encoder
+    organs: tuple[str, ...]
+    vector: np.ndarray
+
+    def __post_init__(self) -> None:
+        checked = OrganEmbedding("whole body", 0, "present", self.vector).vector
+        if len(checked) != self.encoder.width or not self.organs:
+            raise ValueError("the embedding of the whole body has another width than its model, or is of no organ")
+        object.__setattr__(self, "vector", checked)
+
+
+@dataclass(frozen=True, eq=False)
 class StudyEmbedding:
     """All organs of one study.
 
     Attributes:
         encoder: what made them.
         organs: one per organ unit and section that is in the scan, in the card's order; may be empty.
+        body: all of them together; None where no whole-body model looked at them.
     """
 
     encoder: Encoder
     organs: tuple[OrganEmbedding, ...]
+    body: BodyEmbedding | None = None
 
     def __post_init__(self) -> None:
         if any(len(organ.vector) != self.encoder.width for organ in self.organs):

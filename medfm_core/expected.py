@@ -64,7 +64,7 @@ def expect(grid: Grid, card: ModelCard, findings_card: ModelCard | None, device:
         findings_card: the findings model; None where there is none.
         device: "cpu", "cuda", "cuda:1" or "mps".
     """
-    known = _read().get(_key(card, findings_card, device))
+    known = read_speeds().get(_key(card, findings_card, device))
     seconds: Mapping[str, float] = known["seconds"] if known else _TYPICAL_SECONDS
     before = (known["model_voxels"], known["voxels"]) if known else (_TYPICAL_VOXELS, _TYPICAL_VOXELS)
     now = _model_voxels(grid, card), float(grid.voxels)
@@ -75,7 +75,7 @@ def expect(grid: Grid, card: ModelCard, findings_card: ModelCard | None, device:
                 1.0 if name in _ORGAN_WISE else now[name not in _BY_MODEL_GRID] / before[name not in _BY_MODEL_GRID]
             )
             stages[title] = seconds[name] * factor
-    basis = MEASURED if known else TYPICAL if _kind(device) == "cpu" else UNKNOWN
+    basis = MEASURED if known else TYPICAL if kind_of(device) == "cpu" else UNKNOWN
     return Expected(stages, basis)
 
 
@@ -87,10 +87,15 @@ def remember(analysis: Analysis) -> None:
         "voxels": float(analysis.image.grid.voxels),
         "seconds": {name: round(seconds, 4) for name, seconds in analysis.seconds.items()},
     }
+    write_speed(key, entry)
+
+
+def write_speed(key: str, entry: Mapping[str, object]) -> None:
+    """Keep the seconds of one kind of run: `model_voxels`, `voxels` and `seconds` by the name of the stage."""
     with suppress(OSError, MedFMError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_text(path, json.dumps(_read() | {key: entry}, indent=1) + "\n")
+        atomic_text(path, json.dumps(read_speeds() | {key: entry}, indent=1) + "\n")
 
 
 def _findings_stages() -> set[str]:
@@ -98,10 +103,10 @@ def _findings_stages() -> set[str]:
 
 
 def _key(card: ModelCard, findings_card: ModelCard | None, device: str) -> str:
-    return f"{card.id} {findings_card.id if findings_card else '-'} {_kind(device)}"
+    return f"{card.id} {findings_card.id if findings_card else '-'} {kind_of(device)}"
 
 
-def _kind(device: str) -> str:
+def kind_of(device: str) -> str:
     return device.split(":")[0]
 
 
@@ -115,8 +120,8 @@ def _path() -> Path:
     return read_hub_settings().cache / SPEEDS
 
 
-def _read() -> dict[str, dict]:
-    """Earlier runs by model and device; those that are not as `remember` writes them are passed over."""
+def read_speeds() -> dict[str, dict]:
+    """Earlier runs by model and device; those that are not as `write_speed` takes them are passed over."""
     try:
         data = json.loads(_path().read_text(encoding="utf-8"))
         return {key: entry for key, entry in data.items() if _is_entry(entry)}

@@ -20,6 +20,7 @@ from medfm_core.finding_places import place_of
 from medfm_core.findings import StudyFacts, assess_findings
 from medfm_core.findings_manifest import findings_block
 from medfm_core.findings_model import TASK, LoadingFindingsModel
+from medfm_core.hub.present import require_files
 from medfm_core.io import atomic_text
 from medfm_core.organ_encoding import EncodingSettings, LabelledScan, encode_organs
 from medfm_core.organ_finding import STATES, OrganFinding
@@ -61,7 +62,13 @@ def choose_card(options: Options) -> ModelCard | None:
 
 
 def load_beside(card: ModelCard, options: Options) -> LoadingFindingsModel:
-    """Begin to load the model in a thread of its own."""
+    """Begin to load the model in a thread of its own.
+
+    Raises:
+        WeightsError: its weights are on the hub alone; said before the scan is opened, not after it was outlined.
+    """
+    if card.source.kind == "hub":
+        require_files(card)
     return LoadingFindingsModel(card, device=options.device)
 
 

@@ -120,9 +120,7 @@ def encode_slices(
     net, card = encoder.net, encoder.card
     if degree is None:
         degree = degree_of_anisotropy(slice_spacing(slices.shape, slices.spacing))
-    patch = adaptive_patch(net.config.patch, degree)
-    tiles = cover(slices.shape, patch, tile_tokens(card, net.config.patch, degree))
-    image = tiles.padded(scaled(slices, card.input))[None]
+    tiles, image = tile_slices(slices, encoder, degree)
     tokens = torch.empty(*tiles.grid, net.config.width)
     boxes = list(tiles.boxes())
     with progress.stage("Encode the image", len(boxes)) as stage:
@@ -134,6 +132,22 @@ def encode_slices(
     if not torch.isfinite(tokens).all():
         raise WeightsError(f"the encoder of {card.id} gives values that are no numbers", "look for NaN in the image")
     return EncodedImage(tokens, _seen(image[0], tiles), degree, tuple(slices.spacing))
+
+
+def tile_slices(slices: Volume, encoder: ImageEncoder, degree: int) -> tuple[TokenTiles, Tensor]:
+    """Lay the tiles that an encoder looks at.
+
+    Args:
+        slices: from `to_slices`.
+        encoder: whose card says how large tiles are and how values are scaled.
+        degree: degree of anisotropy.
+
+    Returns:
+        The tiles, and the image's values with what they add around it, `(1, C, D, H, W)`.
+    """
+    config = encoder.net.config
+    tiles = cover(slices.shape, adaptive_patch(config.patch, degree), tile_tokens(encoder.card, config.patch, degree))
+    return tiles, tiles.padded(scaled(slices, encoder.card.input))[None]
 
 
 def _seen(padded: Tensor, tiles: TokenTiles) -> Tensor:

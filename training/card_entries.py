@@ -84,6 +84,12 @@ def _neuro_jepa(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _pan_fm(recipe: Recipe) -> dict[str, Any]:
+    from training.body_entries import body_entries
+
+    return body_entries(recipe)
+
+
 def _spad_mim(recipe: Recipe) -> dict[str, Any]:
     from medfm_core.models.spad_vit import ARCHITECTURE
 
@@ -116,6 +122,7 @@ _ENTRIES: dict[str, Callable[[Recipe], dict[str, Any]]] = {
     "contrastive": _contrastive,
     "neuro_jepa": _neuro_jepa,
     "organ_segmentation": _organ_segmentation,
+    "pan_fm": _pan_fm,
     "spad_mim": _spad_mim,
     "spad_tokenizer": _spad_tokenizer,
     "videomae": _videomae,

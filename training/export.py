@@ -26,6 +26,8 @@ EXAMPLES = """examples:
   the shipped findings model, with its figures and thresholds:
     python -m training.export --run runs/tiny-contrast --id totalfm-tiny.v1 --resources Resources \\
         --about training/recipes/totalfm/about.json --figures figures.json --calibration calibration.json
+  a whole-body model, for `medfm analyze` beside the encoder that made its vectors:
+    python -m training.export --run runs/pan-fm-ct --id pan-fm-ct.v1 --about about.json --resources Resources
 
 about.json holds the card's words: licence, trained_on (data with their licences), intended_use, limits, and whatever
 else a card may say; without it, the card says that nothing is stated. Weights are the running average where the run
@@ -51,6 +53,7 @@ def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], whic
         InputError: the run is not there, or its objective has no card.
         WeightsError: a checkpoint is damaged.
     """
+    from training.body_entries import body_network
     from training.card_entries import card_entries
     from training.engine.runs import load_run
     from training.export_parts import Naming, write_parts, write_prompts
@@ -58,7 +61,7 @@ def export(run: Path, card_id: str, resources: Path, about: dict[str, Any], whic
     objective, recipe, step = load_run(run, which)
     entries = card_entries(objective, recipe)
     naming = Naming(resources / "weights", card_id, f"{recipe.digest} step {step}")
-    weights = write_parts(objective.exported(), naming)
+    weights = write_parts(body_network(objective.exported(), recipe), naming)
     if "text_tower" in entries["architecture"]:
         width = entries["architecture"]["embedding_width"]
         weights.append(write_prompts(entries["architecture"]["text_tower"], weights, naming, width))

@@ -41,16 +41,11 @@ def is_meant(args: argparse.Namespace) -> bool:
     Raises:
         InputError: the options contradict each other, or the input cannot be read.
     """
-    asked = [option for name, option in _FOR_BRAINS if getattr(args, name)]
-    kind = args.modality or _kind_of_model(args.model) or ("MR" if asked else None)
-    if kind == "CT" and asked:
-        raise InputError(f"{asked[0]} is for brain MRI, not for CT", "leave it out")
-    if kind is None and not args.sample:
-        from medfm_core.brain_inputs import is_one_series, modality_of
+    from medfm_core.brain_meant import Meant, is_brain
 
-        many = len(args.source) > 1 and not is_one_series(args.source)
-        kind = "MR" if many else modality_of(common.source_of(args), args.series, args.nifti_form)
-    return kind == "MR"
+    asked = tuple(option for name, option in _FOR_BRAINS if getattr(args, name))
+    sources = () if args.sample else tuple(args.source)
+    return is_brain(Meant(sources, args.modality, args.model, asked, args.series, args.nifti_form))
 
 
 def run(args: argparse.Namespace, progress: Progress) -> int:
@@ -89,16 +84,6 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     if not args.json and not args.quiet:
         print(f"{', '.join(names)} encoded by {study.card.id} in {seconds:.0f} s: {args.out / FILES[0]}")
     return 0
-
-
-def _kind_of_model(name: str | None) -> str | None:
-    """What a named model takes; None where none is named or there is no such one, which is told later."""
-    if name is None:
-        return None
-    from medfm_core.brain_encoding import TASK
-    from medfm_core.card_library import load_card
-
-    return "MR" if load_card(name).task == TASK else "CT"
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medfm_core.commands import images
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from medfm_core.brain_encoding import BrainEncoder
     from medfm_core.embedding import StudyEmbedding
     from medfm_core.image_embedding import EncodedImage, ImageEncoder
+    from medfm_core.progress import Progress
     from medfm_core.volume import Volume
 
 NAME = "embed"
@@ -25,22 +26,29 @@ Each result is a folder with
   embeddings.safetensors  the vector of the study, of length 1
   embeddings.json         which model made it; `medfm similar` reads the two
   embed.json              what was run on what: model, hashes, spacing, degree of anisotropy, seconds
+and with --saliency
+  saliency.nii.gz         what the vector depends on, from 0 to 1, on the input's own grid; 0 where nothing was encoded
+  saliency.png            the same as a picture: three planes through the highest place, or the one image
+The map follows the vector's length in its own direction back along attention times its gradient, as finely as a token
+(16 pixels). It says which parts made the vector, not what is abnormal.
 With several inputs, --out holds one such folder for each, named after the input. A model for brain MRI takes scans that
 are stripped of the skull and in MNI space (`medfm analyze --strip --register` prepares them). Research use only."""
 EPILOG = """examples:
   medfm embed ct.nii.gz --out vectors/case1
   medfm embed *.nii.gz chest.png --out vectors
   medfm embed knee.nii.gz --modality MR --out vectors/knee
+  medfm embed chest.png --saliency --out vectors/chest     where does its vector come from?
   medfm embed brains/*.nii.gz --model neuro-jepa.v1 --out vectors
   medfm similar vectors/case1 --in vectors                 which images are most like case1?"""
 SCHEMA = "medfm.embed.v1"
-MANIFEST = "embed.json"
+MANIFEST, SALIENCY, PICTURE = "embed.json", "saliency.nii.gz", "saliency.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", nargs="+", metavar="IN", help="image file, or DICOM folder")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--saliency", action="store_true", help="also write which parts of the image made the vector")
     images.add_arguments(parser)
     parser.set_defaults(check=lambda args: args)
 
@@ -85,40 +93,89 @@ def _encoder(args: argparse.Namespace) -> ImageEncoder | BrainEncoder:
 
 
 def _embed(
-    source: str, place: Path, encoder: ImageEncoder | BrainEncoder, args: argparse.Namespace, progress: Any
+    source: str, place: Path, encoder: ImageEncoder | BrainEncoder, args: argparse.Namespace, progress: Progress
 ) -> dict[str, Any]:
     """Embed one input, write its folder, and return what was done."""
     from medfm_core.brain_encoding import BrainEncoder
     from medfm_core.embedding_files import write_embeddings
-    from medfm_core.image_embedding import embed_image
     from medfm_core.image_source import open_image
     from medfm_core.io.atomic import atomic_text
 
     begun = time.perf_counter()
     image = open_image(source, args.modality, args.series)
     if isinstance(encoder, BrainEncoder):
-        embedding, facts = _embedded_brain(image, encoder)
+        embedding, facts, maps = _embedded_brain(image, encoder, args.saliency)
     else:
-        embedding, encoded = embed_image(image, encoder, progress)
-        facts = _facts(image, encoded)
+        embedding, facts, maps = _embedded_image(image, encoder, args.saliency, progress)
     folder = images.made(place)
     write_embeddings(embedding, folder)
+    if maps is not None:
+        facts["saliency"] = _write_maps(maps, folder)
     facts |= {"seconds": round(time.perf_counter() - begun, 2)}
     atomic_text(folder / MANIFEST, json.dumps(_manifest(encoder) | facts, indent=1) + "\n")
     return facts
 
 
-def _embedded_brain(image: Volume, encoder: BrainEncoder) -> tuple[StudyEmbedding, dict[str, Any]]:
+def _embedded_image(
+    image: Volume, encoder: ImageEncoder, saliency: bool, progress: Progress
+) -> tuple[StudyEmbedding, dict[str, Any], _Maps | None]:
+    from medfm_core.image_embedding import embed_image
+    from medfm_core.image_saliency import explain_image, saliency_on_image
+    from medfm_core.slices import to_slices
+
+    embedding, encoded = embed_image(image, encoder, progress)
+    facts = _facts(image, encoded)
+    if not saliency:
+        return embedding, facts, None
+    found = explain_image(to_slices(image, encoder.card.input), encoder, encoded, progress=progress)
+    return embedding, facts, _Maps(saliency_on_image(found, image), found.slices, found.heat, found.top_tenth)
+
+
+def _embedded_brain(
+    image: Volume, encoder: BrainEncoder, saliency: bool
+) -> tuple[StudyEmbedding, dict[str, Any], _Maps | None]:
     from medfm_core.brain_doubts import brain_doubts
     from medfm_core.brain_encoding import embed_brain
     from medfm_core.brain_inputs import check_is_mr
-    from medfm_core.brain_maps import tissue_patches
+    from medfm_core.brain_maps import heat_on_scan, tissue_patches
 
     check_is_mr(image, encoder.card.input.modality, encoder.card.id)
     embedding, encoded = embed_brain(image, encoder)
     seen = tissue_patches(encoded)
-    facts = {"tokens": len(seen), "tokens_seen": int(seen.sum()), "doubts": list(brain_doubts(image))}
-    return embedding, _about(image) | facts
+    facts = _about(image) | {"tokens": len(seen), "tokens_seen": int(seen.sum()), "doubts": list(brain_doubts(image))}
+    if not saliency:
+        return embedding, facts, None
+    import torch
+
+    from medfm_core.image_saliency import top_share
+    from medfm_core.saliency.brain import box_rollout
+    from medfm_core.slices import slices_first
+
+    heat = box_rollout(encoder.net, encoded.box.voxels)
+    placed = heat_on_scan(encoded, heat, image)
+    share = top_share(torch.from_numpy(heat))
+    return embedding, facts, _Maps(placed, slices_first(image), slices_first(placed), share)
+
+
+class _Maps(NamedTuple):
+    """A map on the image's own grid; what to draw of image and map, slices first; and how much lies in a tenth."""
+
+    placed: Volume
+    slices: Volume
+    heat: Volume
+    top_tenth: float
+
+
+def _write_maps(maps: _Maps, folder: Path) -> dict[str, Any]:
+    """Write the map and its picture, each whole or not at all; returns what embed.json says of them."""
+    from medfm_core.image_saliency_picture import draw_image_saliency
+    from medfm_core.io import atomic_write, write_scalar
+
+    write_scalar(maps.placed, folder / SALIENCY)
+    note = f"the tenth of the tokens with most holds {maps.top_tenth:.0%} of it all (10% if all have the same)"
+    with atomic_write(folder / PICTURE) as part:
+        draw_image_saliency(maps.slices, maps.heat, part, note)
+    return {"files": [SALIENCY, PICTURE], "top_tenth": round(maps.top_tenth, 4)}
 
 
 def _about(image: Volume) -> dict[str, Any]:

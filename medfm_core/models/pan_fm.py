@@ -185,7 +185,10 @@ class PanFM(nn.Module):
     def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
         """One vector per study, `(B, 2 W)` float32: the body token beside the mean of the tokens that there are."""
         tokens = self.embed(batch)
-        features = self.run(tokens)
+        return self.vector(tokens, self.run(tokens))
+
+    def vector(self, tokens: OrganTokens, features: BodyFeatures) -> Tensor:
+        """The vector of `encode`, from what `embed` and `run` gave."""
         mean = features.tokens.float().sum(dim=1) / tokens.known.sum(dim=1, keepdim=True)
         return torch.cat([features.body.float(), mean], dim=1)
 

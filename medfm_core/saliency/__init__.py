@@ -9,6 +9,8 @@ from medfm_core.saliency.patient import in_patient, write_saliency
 from medfm_core.saliency.randomisation import RandomisedStage, randomisation_check
 from medfm_core.saliency.rollout import attention_rollout
 from medfm_core.saliency.targets import Target, prompt_contrast
+from medfm_core.saliency.token_order import TokenOrder
+from medfm_core.saliency.token_rollout import Readout, token_rollout
 
 __all__ = [
     "METHODS",
@@ -18,8 +20,10 @@ __all__ = [
     "FixedInputs",
     "Occlusion",
     "RandomisedStage",
+    "Readout",
     "SaliencyMethod",
     "Target",
+    "TokenOrder",
     "attention_rollout",
     "deletion_insertion",
     "energy_inside",
@@ -27,5 +31,6 @@ __all__ = [
     "in_patient",
     "prompt_contrast",
     "randomisation_check",
+    "token_rollout",
     "write_saliency",
 ]

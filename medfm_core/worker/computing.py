@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from medfm_core.analysis import Analysis, Options
 from medfm_core.settings import read_settings
 from medfm_core.strict import to_dict
+from medfm_core.worker import brains
 from medfm_core.worker.requests import (
     AnalyzeArguments,
     AskArguments,
@@ -44,6 +45,8 @@ def source_of(arguments: ScanArguments | IdentifyArguments) -> str | list[str]:
 
 def analyze(arguments: AnalyzeArguments, telling: Telling) -> dict[str, Any]:
     """`medfm analyze`; the files of the result and what was counted."""
+    if brains.is_meant(arguments):
+        return brains.analyze(arguments, telling)
     from medfm_core.expected import remember
     from medfm_core.pipeline import analyze as run
     from medfm_core.results_folder import MANIFEST
@@ -141,6 +144,8 @@ def _embedding(arguments: EmbedArguments, telling: Telling) -> StudyEmbedding:
     from medfm_core.pipeline import encode_file
 
     assert arguments.scan is not None
+    if brains.is_meant(arguments.scan):
+        return brains.embedding(arguments.scan, arguments.organ, telling)
     options = options_of(arguments.scan)
     _expect(arguments.scan, options, telling)
     return encode_file(source_of(arguments.scan), options, arguments.organ, progress=telling).encoded.embedding

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medfm_core.analysis import Options
+from medfm_core.brain_meant import BRAIN_TASK
 from medfm_core.card_library import default_card, list_cards, load_card
 from medfm_core.cards import ModelCard
 from medfm_core.errors import ResourceError
@@ -23,21 +24,28 @@ from medfm_core.worker.telling import Telling
 
 def plan(arguments: PlanArguments, telling: Telling) -> dict[str, Any]:
     """What an analysis would take, by device, and what the header says of the scan."""
-    from medfm_core.expected import expect
-    from medfm_core.findings_stage import choose_card
-
-    options = Options(findings=arguments.findings, findings_card=arguments.findings_model)
-    card = load_card(arguments.model) if arguments.model else default_card("organ_segmentation")
-    findings_card = choose_card(options)
+    card = load_card(arguments.model) if arguments.model else None
     with telling.stage("Read the header"):
         header = _header(arguments)
-    expected = {device: expect(header.grid, card, findings_card, device) for device in arguments.devices}
+        card = card or _default(arguments, header)
+    takes = _brain_plan if card.task == BRAIN_TASK else _organ_plan
     return {
         "shape": list(header.grid.shape),
         "spacing_mm": [round(float(step), 4) for step in header.grid.affine.spacing],
         "format": header.format,
         "modality": header.modality,
         "warnings": [*header.warnings, *_modality_doubt(header.modality, card)],
+        **takes(arguments, header, card),
+    }
+
+
+def _organ_plan(arguments: PlanArguments, header: Header, card: ModelCard) -> dict[str, Any]:
+    from medfm_core.expected import expect
+    from medfm_core.findings_stage import choose_card
+
+    findings_card = choose_card(Options(findings=arguments.findings, findings_card=arguments.findings_model))
+    expected = {device: expect(header.grid, card, findings_card, device) for device in arguments.devices}
+    return {
         "model": card.id,
         "findings_model": None if findings_card is None else findings_card.id,
         "devices": {
@@ -46,6 +54,21 @@ def plan(arguments: PlanArguments, telling: Telling) -> dict[str, Any]:
         },
         **_memory(header, card),
     }
+
+
+def _brain_plan(arguments: PlanArguments, header: Header, card: ModelCard) -> dict[str, Any]:
+    from medfm_core.worker import brains
+
+    return brains.plan(arguments, header, card)
+
+
+def _default(arguments: PlanArguments, header: Header) -> ModelCard:
+    """The model that runs when none is named: for brain MRI the encoder of brains, else the segmenter."""
+    if header.modality != "MR" and arguments.scans == 1 and not arguments.register and arguments.strip is None:
+        return default_card("organ_segmentation")
+    from medfm_core.brain_encoding import choose_brain_card
+
+    return choose_brain_card()
 
 
 def models(arguments: NoArguments, telling: Telling) -> dict[str, Any]:

@@ -19,7 +19,11 @@ Paths = str | tuple[str, ...]
 
 @dataclass(frozen=True)
 class ScanArguments:
-    """A scan and how to read and compute it: the options of `medfm_core.analysis.Options`, by the same names."""
+    """A scan and how to read and compute it: the options of `medfm_core.analysis.Options`, by the same names.
+
+    The last five are those of brain MRI (`medfm_core.brain_study.BrainOptions`), where `source` may list the scans of
+    one study; `modality` says what the input is where its file does not.
+    """
 
     source: Paths
     model: str | None = None
@@ -32,6 +36,15 @@ class ScanArguments:
     hu_offset: float = 0.0
     deterministic: bool = False
     threads: int | None = None
+    modality: str | None = None
+    sequences: tuple[str, ...] = ()
+    register: bool = False
+    strip: str | None = None
+    template: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.modality not in (None, "CT", "MR"):
+            raise ValueError("modality must be CT or MR")
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class AnalyzeArguments(ScanArguments):
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _need(self, "out")
 
 
@@ -104,7 +118,10 @@ class GridArguments:
 
 @dataclass(frozen=True)
 class PlanArguments:
-    """What an analysis of a scan would take: of a file or folder, of which the header is read, or of a grid."""
+    """What an analysis of a scan would take: of a file or folder, of which the header is read, or of a grid.
+
+    With a brain model: of a study of so many `scans`, of which this is one.
+    """
 
     source: Paths | None = None
     grid: GridArguments | None = None
@@ -114,6 +131,9 @@ class PlanArguments:
     series: str | None = None
     nifti_form: str = "auto"
     devices: tuple[str, ...] = ("cpu",)
+    scans: int = 1
+    register: bool = False
+    strip: str | None = None
 
     def __post_init__(self) -> None:
         if (self.source is None) == (self.grid is None):

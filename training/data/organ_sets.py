@@ -3,11 +3,11 @@
 | organ | where its values are |
 |---|---|
 | table | manifest columns `feature.ORGAN.FIELD`; an empty cell is a measurement that is missing |
-| vectors | tensor `ORGAN` `(n, values)` of the row's safetensors file, `n` up to the organ's count |
+| vectors | tensor `ORGAN` `(n, values)` of the row's safetensors file, `n` up to the organ's count; a row of NaN is missing |
 | volume | tensor `ORGAN` `(C, D, H, W)` of the same file, in the model's size and intensities |
 
-Measurements are standardised by mean and deviation of the training split; vectors and volumes stay as they are. Where
-the manifest's `organs` lists organs, an organ that is not listed is missing whatever else is given.
+Measurements are standardised by mean and deviation of the training split, vectors on demand
+(`training.data.vector_scales`); volumes stay as they are. Where the manifest's `organs` lists organs, an organ that is not listed is missing whatever else is given.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from medfm_core.strict import unknown_name
 from training.data.manifest import ManifestRow, read_manifest
 from training.data.organ_sets_config import OrganSetsConfig
 from training.data.splits import ensure_splits
+from training.data.vector_scales import VectorScale, vector_scale
 from training.engine.draw import DrawKey
 
 _FEWEST_FOR_SCALE = 2
@@ -45,6 +46,7 @@ class OrganSets:
         rows: studies of the split that show at least one organ.
         skipped: how many studies of the split show none.
         scales: mean and deviation of the fields of each table, `(2, fields)`.
+        vector_scales: by organ, where vectors are standardised.
 
     Raises:
         InputError: the manifest lacks a column, or no study shows any organ.
@@ -61,6 +63,9 @@ class OrganSets:
             if name not in self._manifest.targets:
                 raise InputError(unknown_name("target", name, self._manifest.targets), "name columns of the manifest")
         self.scales = {o.name: self._scale(o) for o in self.organs if o.kind == "table"}
+        self.vector_scales: dict[str, VectorScale] = {}
+        if config.standardise_vectors:
+            self.vector_scales = self._scales_of_vectors()
         rows = [row for row in self._manifest.rows if config.split in ("all", row.split)]
         self.rows = tuple(row for row in rows if any(known.any() for _, known in self._organs(row).values()))
         self.skipped = len(rows) - len(self.rows)
@@ -115,6 +120,8 @@ class OrganSets:
                     self._fill_table(organ, row, values, known)
                 elif organ.name in stored:
                     _fill(organ, stored[organ.name], values, known)
+                    if organ.name in self.vector_scales:
+                        values[known] = self.vector_scales[organ.name](values)[known]
             found[organ.name] = (values, known)
         return found
 
@@ -135,6 +142,11 @@ class OrganSets:
                 scale[:, place] = known.mean(), max(known.std(), 1e-6 * max(1.0, abs(known.mean())))
         return scale
 
+    def _scales_of_vectors(self) -> dict[str, VectorScale]:
+        rows = [row for row in self._manifest.rows if row.split == "train"] or list(self._manifest.rows)
+        seen = [self._organs(row) for row in rows]
+        return {o.name: vector_scale([found[o.name] for found in seen]) for o in self.organs if o.kind == "vectors"}
+
     def _check_columns(self, row: ManifestRow) -> None:
         for organ in self.organs:
             for field in organ.fields:
@@ -154,7 +166,7 @@ def _cells(organ: OrganSpec, row: ManifestRow) -> np.ndarray:
 
 
 def _fill(organ: OrganSpec, given: Tensor, values: Tensor, known: Tensor) -> None:
-    """Put a stored tensor in its place; vectors may be fewer than the organ's count."""
+    """Put a stored tensor in its place; vectors may be fewer than the organ's count, and rows of NaN are missing."""
     is_vectors = organ.kind == "vectors"
     fits = given.ndim == 2 and given.shape[1] == organ.values and 1 <= len(given) <= organ.count
     if not (fits if is_vectors else tuple(given.shape) == organ.shape):
@@ -162,14 +174,14 @@ def _fill(organ: OrganSpec, given: Tensor, values: Tensor, known: Tensor) -> Non
             f"an organ {organ.name} of a study has the shape {tuple(given.shape)}, and the model reads {organ.shape}",
             "prepare it as the model's architecture says",
         )
-    if not bool(torch.isfinite(given).all()):
+    there = ~given.isnan().all(dim=1) if is_vectors else torch.ones(organ.tokens, dtype=torch.bool)
+    if not bool(torch.isfinite(given[there] if is_vectors else given).all()):
         raise InputError(f"an organ {organ.name} of a study holds values that are not finite", "compute it again")
-    count = len(given) if is_vectors else organ.tokens
     if is_vectors:
-        values[:count] = given.float()
+        values[: len(given)] = torch.where(there[:, None], given, 0).float()
     else:
         values[:] = given.float()
-    known[:count] = True
+    known[: len(there)] = there
 
 
 @lru_cache(maxsize=20_000)

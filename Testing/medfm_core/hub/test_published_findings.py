@@ -14,6 +14,8 @@ import pytest
 import torch
 from hub_server import Repository
 
+from medfm_core import findings_stage
+from medfm_core.analysis import Options
 from medfm_core.card_library import load_card
 from medfm_core.cli import main
 from medfm_core.errors import WeightsError
@@ -108,6 +110,8 @@ def _published_shapes(card):
 def test_from_the_hub_to_findings(world, capsys, tmp_path, name):
     made_up, make = world
     card = make(name)
+    with pytest.raises(WeightsError, match="on the hub"):
+        findings_stage.load_beside(card, Options())  # before minutes are spent on the organs
     ct = fake_organs.save_ct(tmp_path / "ct.nii.gz")
     analyze = ["analyze", str(ct), "--out", str(tmp_path / "out"), "--findings-model", name, "--quiet"]
     assert main(analyze) == 3
