@@ -16,7 +16,8 @@ ABOUT = """Outline the organs of a CT, measure them and write a folder with
   analysis.json         what was run on what: versions, hashes, seconds, warnings
 and, where a findings model is there (`medfm models list`),
   findings.csv          every finding of the catalogue in every organ: present, absent, uncertain, not assessable
-  embeddings.safetensors  a vector per organ and one of the study, for `medfm similar`; embeddings.json is the index
+  embeddings.safetensors  a vector per organ and one of the study, for `medfm similar`; embeddings.json is the index;
+                        where a whole-body model is there, also one vector of all organs taken together
   saliency_*.nii.gz     for findings that are present, where in the organ the score comes from
 A brain MRI (T1w, T2w, FLAIR; several SOURCE are the scans of one study) goes to the brain model instead, and gives
   report.html           three planes of every scan, saliency, routing of the model's experts, warnings
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         findings=args.findings,
         findings_card=args.findings_model,
         saliency=tuple(args.saliency),
+        body_card=args.body_model,
     )
     try:
         analysis = analyze(common.source_of(args), args.out, options, progress=progress)

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
         findings=args.findings,
         findings_card=args.findings_model,
         saliency=tuple(args.saliency),
+        body_card=args.body_model,
     )
     cases = find_cases(args.inputs, args.out)
     teller = _Teller(args, progress, len(cases))

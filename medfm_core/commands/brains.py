@@ -17,7 +17,7 @@ STRIPPERS = ("auto", "synthstrip", "hd-bet")
 _FOR_CT = (
     ("organs", "--organs"), ("hu_offset", "--hu-offset"), ("findings", "--findings"),
     ("findings_model", "--findings-model"), ("sample", "--sample"), ("force", "--force"),
-    ("deterministic", "--deterministic"),
+    ("deterministic", "--deterministic"), ("body_model", "--body-model"),
 )  # fmt: skip
 _FOR_BRAINS = (("sequence", "--sequence"), ("register", "--register"), ("template", "--template"), ("strip", "--strip"))
 

@@ -69,6 +69,11 @@ def add_findings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--findings-model", metavar="ID", help="findings model (default: the shipped one)")
     parser.add_argument(
+        "--body-model",
+        metavar="ID",
+        help="whole-body model, or none (default: one that takes the findings model's vectors, if it is there)",
+    )
+    parser.add_argument(
         "--saliency",
         nargs="+",
         default=("present",),

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from medfm_core.commands import common
+from medfm_core.commands.tables import print_table
 from medfm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,15 +65,8 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _tell(findings)
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("Name", "Organs", "Scored", "Phases"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        table.add_row(finding.name, ", ".join(finding.organs), finding.scope, ", ".join(finding.phases))
-    Console(highlight=False, markup=False).print(table)
+    rows = [(f.name, ", ".join(f.organs), f.scope, ", ".join(f.phases)) for f in findings]
+    print_table(("Name", "Organs", "Scored", "Phases"), rows)
     return 0
 
 

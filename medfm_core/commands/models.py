@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medfm_core.commands import common, models_hub
+from medfm_core.commands.tables import print_table
 from medfm_core.errors import WeightsError
 from medfm_core.settings import read_hub_settings
 
@@ -77,15 +78,8 @@ def _list(args: argparse.Namespace) -> int:
                 bytes=_bytes(card),
             )
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("ID", "Task", "Where", "MB", "Licence"):
-        table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
-    for card in cards:
-        table.add_row(card.id, card.task.replace("_", " "), _place(card), _megabytes(card), card.licence)
-    Console(highlight=False, markup=False).print(table)
+    rows = [(c.id, c.task.replace("_", " "), _place(c), _megabytes(c), c.licence) for c in cards]
+    print_table(("ID", "Task", "Where", "MB", "Licence"), rows, right=("MB",))
     if not args.quiet and any(card.source.kind == "hub" for card in cards):
         print(f"Fetched files lie in {read_hub_settings().cache}.")
     return 0

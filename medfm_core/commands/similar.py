@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from medfm_core.commands.tables import print_table
+
 NAME = "similar"
 HELP = "the studies in a folder of results that are most like one"
 ABOUT = """Compare the embeddings of one result of `medfm analyze` with those of all results in a folder, and list the
@@ -56,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if search.neighbours:
         _print_table(search.neighbours, with_organ=args.organ is not None)
     else:
-        print("No study in that folder can be compared.")
+        print("No study in that folder can be compared; the one given is not compared with itself.")
     skipped = (
         (search.other_model, "made by another model"),
         (search.without_organ, f"without {args.organ}" if args.organ else "without organs"),
@@ -69,15 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_table(neighbours: list, with_organ: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("Similarity", "Study", *(("Organ",) if with_organ else ()), "Shared"):
-        table.add_column(column, overflow="fold")
-    for n in neighbours:
-        table.add_row(f"{n.similarity:.4f}", n.study, *((n.state,) if with_organ else ()), str(n.shared))
-    Console(highlight=False, markup=False).print(table)
+    rows = [(f"{n.similarity:.4f}", n.study, *((n.state,) if with_organ else ()), str(n.shared)) for n in neighbours]
+    print_table(("Similarity", "Study", *(("Organ",) if with_organ else ()), "Shared"), rows)
 
 
 def _count(text: str) -> int:
