@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import torch
 from safetensors.torch import save_file
@@ -83,3 +84,13 @@ def toy_brain(matrix: np.ndarray | None = None, shape=(52, 66, 56), step_mm=3.0,
     voxels += (radius < 1) * np.random.default_rng(seed).normal(0, 8, shape)
     placed = affine if matrix is None else matrix @ affine
     return Volume(voxels.clip(0).astype(np.float32), Affine(placed), modality="MR")
+
+
+def save_brains(folder: Path) -> None:
+    """Write `p1_T1w`, `p1_FLAIR` (another grid), and `volume`, whose name says nothing, as NIfTI."""
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]]
+    for name, scan in (("p1_T1w", toy_brain()), ("p1_FLAIR", toy_brain(turn, seed=3)), ("volume", toy_brain(seed=5))):
+        image = nibabel.Nifti1Image(np.ascontiguousarray(scan.voxels), scan.affine.matrix)
+        image.header.set_xyzt_units("mm")
+        nibabel.save(image, folder / f"{name}.nii.gz")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medfm_core.saliency_result import SaliencyResult
     from medfm_core.segmentation import Segmentation
     from medfm_core.volume import Volume
+    from medfm_core.whole_body import WholeBody
 
     Predictor = Callable[[Volume, Progress], Segmentation]
 
@@ -44,6 +45,7 @@ class Options:
         findings: whether findings are assessed; None for where a findings model is there.
         findings_card: findings model to use; None for the default one.
         saliency: what is explained: "present" for what is present, "none", or names of findings.
+        body_card: whole-body model to use; None for one that takes the findings model's vectors, "none" for none.
     """
 
     card_id: str | None = None
@@ -59,6 +61,7 @@ class Options:
     findings: bool | None = None
     findings_card: str | None = None
     saliency: tuple[str, ...] = ("present",)
+    body_card: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,8 @@ class Analysis:
         encoded: embeddings of the organs, and of which organs there are none.
         findings: one per finding and organ, in the catalogue's order.
         saliency: where in the organs the explained findings come from.
+        body_card: the whole-body model's card; None where there is none.
+        body: the organs taken together.
     """
 
     options: Options
@@ -102,6 +107,8 @@ class Analysis:
     encoded: EncodedOrgans | None = None
     findings: tuple[OrganFinding, ...] = ()
     saliency: tuple[SaliencyResult, ...] = ()
+    body_card: ModelCard | None = None
+    body: WholeBody | None = None
 
 
 @dataclass(frozen=True)

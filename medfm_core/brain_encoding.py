@@ -106,7 +106,8 @@ def choose_brain_card(name: str | None = None) -> ModelCard:
     """The card of a name, or the brain encoder that is installed.
 
     Args:
-        name: id or path of a card; None for the default one, a shipped one, or the only one that was fetched.
+        name: id or path of a card; None for the default one, a shipped one, or the only one that was made here or
+            fetched.
 
     Raises:
         InputError: there is no such card, or it is of another task.
@@ -118,7 +119,11 @@ def choose_brain_card(name: str | None = None) -> ModelCard:
             raise InputError(f"the model {card.id} is for {card.task}, not for brain MRI", "see `medfm models list`")
         return card
     known = [card for card in list_cards() if card.task == TASK]
-    ways = (lambda c: c.default, lambda c: c.source.kind == "shipped", is_fetched)
+    ways = (
+        lambda c: c.default,
+        lambda c: c.source.kind == "shipped",
+        lambda c: c.source.kind == "file" or is_fetched(c),  # made here, or fetched
+    )
     found = next((some for way in ways if (some := [card for card in known if way(card)])), [])
     if len(found) == 1:
         return found[0]

@@ -97,7 +97,9 @@ def manifest(study: BrainStudy, files: dict[str, str]) -> dict[str, Any]:
             "stripped_by": None if plan.stripper is None else plan.stripper.tool,
             "template": plan.template_name or None,
         },
+        "options": _options_entry(study),
         "scans": {scan.name: _scan_entry(scan) for scan in study.scans},
+        "experts": _experts_entry(study),
         "run": {
             "device": study.device,
             "seconds": {name: round(value, 3) for name, value in study.seconds.items()},
@@ -106,6 +108,26 @@ def manifest(study: BrainStudy, files: dict[str, str]) -> dict[str, Any]:
         "warnings": [{"code": c.code, "sentence": c.sentence} for c in study.cautions],
         "files": files,
     }  # fmt: skip
+
+
+def _options_entry(study: BrainStudy) -> dict[str, Any]:
+    """What makes another result, as far as it was asked for; a template by its name, for a path may name a person."""
+    options = study.options
+    return {
+        "sequences": [scan.sequence for scan in study.scans],
+        "nifti_form": options.nifti_form,
+        "strip": options.strip,
+        "register": options.register,
+        "template": None if options.template is None else Path(options.template).name,
+        "saliency": options.saliency,
+    }
+
+
+def _experts_entry(study: BrainStudy) -> dict[str, Any]:
+    """How many experts a block has, and the colour of each in maps; value e + 1 of a routing map is expert e."""
+    counts = [routing.experts for scan in study.scans for routing in scan.encoded.routing]
+    count = max(counts, default=0)
+    return {"count": count, "colours": [list(colour) for colour in expert_colours(count)]}
 
 
 def _scan_entry(scan: BrainScan) -> dict[str, Any]:

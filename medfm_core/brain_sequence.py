@@ -41,6 +41,25 @@ def sequence_of(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def without_sequence(name: str) -> str:
+    """A name without the word that says its sequence, to find the scans of one study among files of many.
+
+    Args:
+        name: of a file without its folder and ending.
+    """
+    sequence, text = sequence_of(name), name
+    if sequence is None:
+        return name
+    rules = [_T1_FLAIR] if _T1_FLAIR.search(name.lower()) else [rule for known, rule in _RULES if known == sequence]
+    if sequence == "FLAIR":
+        rules += [rule for known, rule in _RULES if known == "T2w"]
+    for rule in rules:
+        found = rule.search(text.lower())
+        if found:
+            text = text[: found.start()] + text[found.end() :]
+    return re.sub(r"[ _-]{2,}", "_", text).strip(" _-")
+
+
 def plain_sequence(text: str) -> str:
     """One of `SEQUENCES`, whatever the case and with or without the w.
 

@@ -13,7 +13,7 @@ from medfm_core.errors import InputError
 from medfm_core.io.atomic import atomic_bytes
 
 ENDINGS = (".csv", ".npz")
-_STUDY = "study"
+_STUDY, _BODY = "study", "whole_body"
 
 
 def export_embeddings(embedding: StudyEmbedding, path: str | Path) -> Path:
@@ -21,7 +21,8 @@ def export_embeddings(embedding: StudyEmbedding, path: str | Path) -> Path:
 
     A `.csv` has one row per organ section and a last one for the whole study, with the columns unit, section, state,
     card, weights_sha256 and e0, e1, ... An `.npz` has the arrays `organs`, `(N, E)` float32, `units`, `sections`,
-    `states`, and `study`, `(E,)`, where an organ was encoded; it opens with `numpy.load` and needs no pickle.
+    `states`, `study`, `(E,)`, where an organ was encoded, and `whole_body`, `(B,)`, with `whole_body_card`, where a
+    whole-body model made one; it opens with `numpy.load` and needs no pickle.
 
     Args:
         embedding: of one study.
@@ -66,6 +67,8 @@ def _arrays(embedding: StudyEmbedding) -> bytes:
     }
     if embedding.study is not None:
         arrays[_STUDY] = embedding.study
+    if embedding.body is not None:
+        arrays[_BODY], arrays[f"{_BODY}_card"] = embedding.body.vector, np.array(embedding.body.encoder.card)
     data = io.BytesIO()
     np.savez(data, **arrays)
     return data.getvalue()

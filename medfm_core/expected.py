@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from medfm_core.errors import MedFMError
 from medfm_core.io import atomic_text
-from medfm_core.pipeline import FINDINGS_STAGES, STAGES
+from medfm_core.pipeline import BODY_STAGES, FINDINGS_STAGES, STAGES
 from medfm_core.settings import read_hub_settings
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 SPEEDS = "speeds.json"
 MEASURED, TYPICAL, UNKNOWN = "measured on this machine", "typical of two CPU cores", "not known"
-TITLES = {stage.name: stage.title for stage in (*STAGES[:-1], *FINDINGS_STAGES, STAGES[-1])}
-_BY_MODEL_GRID, _ORGAN_WISE = ("segment",), ("plan", *(stage.name for stage in FINDINGS_STAGES))
+_ENCODED = (*FINDINGS_STAGES, *BODY_STAGES)
+TITLES = {stage.name: stage.title for stage in (*STAGES[:-1], *_ENCODED, STAGES[-1])}
+_BY_MODEL_GRID, _ORGAN_WISE = ("segment",), ("plan", *(stage.name for stage in _ENCODED))
 # The shipped models on the shipped sample, 1.6 million voxels at 3 mm.
 _TYPICAL_SECONDS = {
     "plan": 0.05, "read": 0.05, "check": 0.05, "segment": 10.0, "measure": 0.05, "encode": 0.4, "findings": 0.1,
@@ -99,7 +100,7 @@ def write_speed(key: str, entry: Mapping[str, object]) -> None:
 
 
 def _findings_stages() -> set[str]:
-    return {stage.name for stage in FINDINGS_STAGES}
+    return {stage.name for stage in _ENCODED}
 
 
 def _key(card: ModelCard, findings_card: ModelCard | None, device: str) -> str:
@@ -107,6 +108,7 @@ def _key(card: ModelCard, findings_card: ModelCard | None, device: str) -> str:
 
 
 def kind_of(device: str) -> str:
+    """What speeds are kept by: "cuda" of "cuda:1"."""
     return device.split(":")[0]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from medfm_core.image_saliency import ImageSaliency
 from medfm_core.slice_planes import height_by_width, plane, planes_of, show_plane
-from medfm_core.volume import Volume
 
 _TITLES = ("image", "what the vector depends on")
 _DPI = 120
@@ -17,17 +17,16 @@ _OPAQUE = 0.7
 _LINE = {"color": "white", "linewidth": 0.6, "alpha": 0.7, "linestyle": ":"}
 
 
-def draw_image_saliency(slices: Volume, heat: Volume, path: str | Path, note: str = "") -> None:
+def draw_image_saliency(found: ImageSaliency, path: str | Path) -> None:
     """Draw the planes through the highest place of a map, or a 2D image as it is, as PNG.
 
     Args:
-        slices: the image, array axes (D, H, W), as `slices_first` or `to_slices` turns them.
-        heat: from 0 to 1, on the same voxels.
+        found: image and map.
         path: the file to write.
-        note: a line below the title.
     """
     from matplotlib.figure import Figure
 
+    slices, heat = found.slices, found.heat
     place = np.unravel_index(int(np.argmax(heat.voxels)), heat.shape)
     planes = planes_of(slices)
     heights = [_CELL_INCHES * height_by_width(slices, axis) for axis in planes]
@@ -48,8 +47,12 @@ def draw_image_saliency(slices: Volume, heat: Volume, path: str | Path, note: st
     bar = figure.colorbar(shown, ax=list(cells[:, 1]), fraction=0.04, pad=0.02)
     bar.set_label("relevance, the highest 1", fontsize=8)
     bar.ax.tick_params(labelsize=8)
-    lines = ["what made the vector of this image, not what is abnormal", *([note] if note else [])]
-    figure.suptitle("\n".join(lines), fontsize=9)
+    figure.suptitle(
+        "what made the vector of this image, not what is abnormal\n"
+        f"cosine with the vector of the blurred image {1 - found.at_stake:.2f}; "
+        f"the tenth of the tokens with most holds {found.top_tenth:.0%} of the map",
+        fontsize=9,
+    )
     figure.savefig(path, dpi=_DPI, format="png")
 
 

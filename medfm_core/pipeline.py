@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medfm_core import findings_stage, report, saliency_stage
+from medfm_core import body_stage, findings_stage, report, saliency_stage
 from medfm_core.analysis import Analysis, Options, Work
 from medfm_core.anatomy import load_vocabulary
 from medfm_core.card_library import default_card, load_card
@@ -87,11 +87,11 @@ def analyze(
     analysis = _begin(options or Options())
     with plain_resource_errors(out_dir), results_folder(out_dir, overwrite=analysis.options.overwrite) as folder:
         work = Work(source, folder, progress, predictor)
-        with_findings = (*STAGES[:-1], *FINDINGS_STAGES, STAGES[-1])
-        analysis = _run(with_findings if analysis.findings_card else STAGES, analysis, work)
+        analysis = _run(_stages(analysis), analysis, work)
         progress.check()
         files = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
         manifest = report.manifest(analysis, files, machine_facts()) | findings_stage.manifest_entry(analysis)
+        manifest |= body_stage.manifest_entry(analysis)
         atomic_text(folder / MANIFEST, report.to_json(manifest))
     return analysis
 
@@ -127,7 +127,7 @@ def segment_file(
         raise InputError(f"{out_file} exists already", "choose another --out or add --overwrite")
     if not out_file.parent.is_dir():
         raise InputError(f"the folder of {out_file} does not exist", "make it first, or choose another --out")
-    analysis = _begin(replace(options, findings=False, findings_card=None))
+    analysis = _begin(replace(options, findings=False, findings_card=None, body_card=None))
     with plain_resource_errors(out_file):
         work = Work(source, out_file.parent, progress, predictor)
         analysis = _run(STAGES[:4], analysis, work)
@@ -159,7 +159,7 @@ def encode_file(
     Raises:
         MedFMError: as in `analyze`; WeightsError where no findings model is there.
     """
-    analysis = _begin(replace(options, findings=True))
+    analysis = _begin(replace(options, findings=True, body_card=body_stage.NONE))
     encode = replace(FINDINGS_STAGES[0], run=partial(findings_stage.encode, organ=organ))
     with plain_resource_errors("the result"):
         return _run((*STAGES[:5], encode), analysis, Work(source, Path(), progress, predictor))
@@ -173,7 +173,17 @@ def _begin(options: Options) -> Analysis:
     keep_organs(options.organs, card.classes)
     saliency_stage.check_wish(options.saliency)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Analysis(options, created, card, findings_card=findings_stage.choose_card(options))
+    findings_card = findings_stage.choose_card(options)
+    body_card = body_stage.choose_card(options, findings_card)
+    return Analysis(options, created, card, findings_card=findings_card, body_card=body_card)
+
+
+def _stages(analysis: Analysis) -> tuple[Stage, ...]:
+    """The stages of a run, by the models that it uses."""
+    if analysis.findings_card is None:
+        return STAGES
+    encode, *others = FINDINGS_STAGES
+    return (*STAGES[:-1], encode, *(BODY_STAGES if analysis.body_card else ()), *others, STAGES[-1])
 
 
 def _run(stages: Sequence[Stage], analysis: Analysis, work: Work) -> Analysis:
@@ -273,6 +283,7 @@ FINDINGS_STAGES = (
     Stage("findings", "Score the findings", findings_stage.assess),
     Stage("saliency", "Explain the findings", saliency_stage.explain),
 )
+BODY_STAGES = (Stage("body", "Embed the whole body", body_stage.embed),)  # after the organs are encoded
 
 
 def _write_labels(segmentation: Segmentation, path: Path) -> None:

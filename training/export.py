@@ -27,7 +27,8 @@ EXAMPLES = """examples:
     python -m training.export --run runs/tiny-contrast --id totalfm-tiny.v1 --resources Resources \\
         --about training/recipes/totalfm/about.json --figures figures.json --calibration calibration.json
   a whole-body model, for `medfm analyze` beside the encoder that made its vectors:
-    python -m training.export --run runs/pan-fm-ct --id pan-fm-ct.v1 --about about.json --resources Resources
+    python -m training.export --run runs/pan-fm-ct --id pan-fm-ct.v1 --resources Resources \
+        --about training/recipes/pan_fm/about.json
 
 about.json holds the card's words: licence, trained_on (data with their licences), intended_use, limits, and whatever
 else a card may say; without it, the card says that nothing is stated. Weights are the running average where the run

@@ -25,6 +25,7 @@ Any arm can be given more keys of the recipe: sharp=saliency,objective.mask.temp
 Each arm is trained once per seed (OUT/ARM-SEED; what is trained already is kept), then diseases are read from its
 frozen vectors, with every organ there, with the natural pattern of missing ones, and with 1, 2, ... organs missing.
 Beside it stand covariates, imputation, complete cases, single organs, late fusion and random weights.
+With --incident proportional hazards are read from the same vectors, too, and scored by their concordance.
 OUT/study.md holds the tables, OUT/study.json all figures.
 
 examples:
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     config = StudyConfig(
         tuple(options.scenarios), tuple(options.baselines or BASELINES), tuple(options.fine_tune),
         FineTuning(steps=options.fine_tune_steps), not options.no_covariates, options.reference,
+        incident=options.incident,
     )  # fmt: skip
     arms, recipe = _train(options, overrides)
     progress = RichProgress()
@@ -117,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--fine-tune", nargs="*", default=[], metavar="ARM",
         help="arms that are fine-tuned too; 'random weights' for training from nothing")  # fmt: skip
     add("--fine-tune-steps", type=int, default=150, help="steps of each (default: 150)")
+    add("--incident", action="store_true",
+        help="also say when diseases will come, from columns time.NAME and event.NAME (concordance)")  # fmt: skip
     add("--no-covariates", action="store_true", help="leave out the rows with covariates beside the vectors")
     return parser
 

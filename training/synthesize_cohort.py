@@ -18,7 +18,8 @@ Brain and adipose tissue come as vectors, as encoders would give them; the other
 Adipose tissue is planted as the dominant organ: most tokens, by far the most variance, little to say of any disease.
 
 manifest.csv has a row per subject: organs (those that were imaged), feature.ORGAN.FIELD, feature.age, feature.sex,
-info.site, target.DISEASE and split; organs/SUBJECT.safetensors holds the vectors. The data source organ_sets reads it.
+info.site, target.DISEASE, time.DISEASE and event.DISEASE (years to a later diagnosis, or to the end of follow-up), and
+split; organs/SUBJECT.safetensors holds the vectors. The data source organ_sets reads it.
 
 examples:
   three thousand subjects whose organs are missing the more often the more ill they are:

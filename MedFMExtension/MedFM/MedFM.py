@@ -28,7 +28,8 @@ class MedFM(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["The MedFM authors (MedFM)"]
         self.parent.helpText = _(
-            "Outlines organs in CT, lists findings by organ with scores, and shows where the scores come from. "
+            "Outlines organs in CT, lists findings by organ with scores, and shows where the scores come from; encodes "
+            "brain MRI (T1w, T2w, FLAIR) and shows what its vectors are made of. "
             "Research use only: not a medical device, not for diagnosis or treatment. Nothing leaves this computer. "
             'See the <a href="{link}">documentation</a>.'
         ).format(link="https://github.com/medfm/SlicerMedFM#readme")
@@ -65,17 +66,27 @@ class MedFMParameterNode:
 
     Attributes:
         inputVolume: the scan.
-        model: that outlines the organs; "" for the default one.
+        secondVolume: of brain MRI, another scan of the same study.
+        thirdVolume: likewise.
+        sequences: of the three, parted by commas, where they were chosen: "T1w", "T2w" or "FLAIR".
+        model: that outlines the organs, or encodes the brain; "" for the default one.
         findingsModel: "" for the default one.
         withFindings: whether findings are assessed.
         force: go on although the scan does not look like a CT in Hounsfield units.
+        strip: of brain MRI, take the skull away first.
+        register: of brain MRI, register to MNI space first.
     """
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
+    secondVolume: slicer.vtkMRMLScalarVolumeNode
+    thirdVolume: slicer.vtkMRMLScalarVolumeNode
+    sequences: str = ""
     model: str = ""
     findingsModel: str = ""
     withFindings: bool = True
     force: bool = False
+    strip: bool = False
+    register: bool = False
 
 
 class MedFMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -169,8 +180,14 @@ class MedFMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             parameters.inputVolume = self.scene.likely_input()
         self._parameters, self._tag = parameters, parameters.connectGui(self.ui)
         self.panel.analysis.show_choices(_choices_of(parameters, self.model.choices))
+        sequences = parameters.sequences.split(",")
         if self.model.volume != parameters.inputVolume:
             self.model.set_volume(parameters.inputVolume)
+        for place, volume in enumerate((parameters.secondVolume, parameters.thirdVolume), start=1):
+            if self.model.brain.volumes[place] != volume:
+                self.model.brain.set_volume(place, volume)
+        for place, sequence in enumerate(sequences[: len(self.model.brain.volumes)]):
+            self.model.brain.set_sequence(place, sequence)
 
     def _unbind(self):
         if self._parameters is not None:
@@ -183,6 +200,8 @@ class MedFMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameters.model, self._parameters.findingsModel = choices.model, choices.findings_model
             self._parameters.withFindings = choices.findings is not False
             self._parameters.force = choices.force
+            self._parameters.strip, self._parameters.register = choices.strip, choices.register
+            self._parameters.sequences = ",".join(self.model.brain.chosen)
 
 
 def _choices_of(parameters, choices):
@@ -194,6 +213,8 @@ def _choices_of(parameters, choices):
         findings_model=parameters.findingsModel,
         findings=None if parameters.withFindings else False,
         force=parameters.force,
+        strip=parameters.strip,
+        register=parameters.register,
     )
 
 

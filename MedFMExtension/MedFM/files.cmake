@@ -3,16 +3,23 @@ set(MODULE_PYTHON_SCRIPTS
   MedFM.py
   MedFMLib/__init__.py
   MedFMLib/asking.py
+  MedFMLib/brain_case.py
+  MedFMLib/brain_maps.py
+  MedFMLib/brain_result.py
+  MedFMLib/choices.py
   MedFMLib/client.py
+  MedFMLib/diagnosis.py
   MedFMLib/expected_view.py
   MedFMLib/findings_table.py
   MedFMLib/host.py
   MedFMLib/input_check.py
   MedFMLib/install.py
   MedFMLib/launch.py
+  MedFMLib/mr_sequence.py
   MedFMLib/panel.py
   MedFMLib/panel_advanced.py
   MedFMLib/panel_analysis.py
+  MedFMLib/panel_brain.py
   MedFMLib/panel_dialogs.py
   MedFMLib/panel_findings.py
   MedFMLib/panel_install.py
@@ -28,6 +35,7 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/result_image.py
   MedFMLib/results.py
   MedFMLib/run.py
+  MedFMLib/run_job.py
   MedFMLib/run_parts.py
   MedFMLib/run_states.py
   MedFMLib/sample.py
@@ -36,7 +44,10 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/scene_errors.py
   MedFMLib/scene_export.py
   MedFMLib/scene_findings.py
+  MedFMLib/scene_maps.py
   MedFMLib/scene_nodes.py
+  MedFMLib/scene_result.py
+  MedFMLib/scene_routing.py
   MedFMLib/scene_saliency.py
   MedFMLib/scene_segments.py
   MedFMLib/scene_terms.py
@@ -44,10 +55,12 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/scene_watch.py
   MedFMLib/signals.py
   MedFMLib/studies.py
+  MedFMLib/taking.py
   MedFMLib/transport.py
   MedFMLib/view_model.py
   MedFMLib/voxel_grid.py
   MedFMLib/weights.py
+  MedFMLib/whole_body.py
   Scripts/medfm_batch.py
   )
 set(MODULE_PYTHON_RESOURCES

@@ -12,13 +12,16 @@ from fake_slices import INPUT, prepare_images
 
 import training
 from medfm_core import cli
+from medfm_core.anatomy import load_vocabulary
 from medfm_core.card_library import load_card
 from medfm_core.embedding_files import read_embeddings
 from medfm_core.errors import InputError
+from medfm_core.layers.anisotropy import degree_of_anisotropy
 from medfm_core.models.sizes import size_config
 from medfm_core.models.spad_tokenizer import SpadTokenizer, SpadTokenizerConfig
 from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
 from training import export, pretrain
+from training.data import btcv, chaos
 from training.data.preparation import read_plan
 from training.engine.build import build_objective
 from training.engine.config import read_recipe, recipe_from_data
@@ -67,9 +70,21 @@ def test_crops_fit_the_models():
 
 
 def test_inputs_are_those_that_volumes_are_prepared_for():
-    for name, inputs in (("tiny-tokenizer", "spad"), ("tiny-mim", "spad"), ("tiny-segmentation", "spad-organs")):
-        plan = read_plan(None, RECIPES.parents[1] / "inputs" / f"{inputs}.yaml", "slices")
-        assert read_recipe([RECIPES / f"{name}.yaml"]).data.input == plan.spec
+    for name, inputs in (("tiny-tokenizer", "spad"), ("tiny-mim", "spad"), ("tiny-segmentation", "spad-organs"),
+                         ("btcv", "spad-btcv"), ("chaos-ct", "spad-btcv"), ("chaos-mr", "spad-chaos-mr")):  # fmt: skip
+        data = read_recipe([RECIPES / f"{name}.yaml"]).data
+        plan = read_plan(None, RECIPES.parents[1] / "inputs" / f"{inputs}.yaml", data.preparation)
+        assert data.input == plan.spec
+
+
+def test_published_label_sets():
+    for name, names in (("btcv", btcv.LABELS), ("chaos-mr", chaos.LABELS), ("chaos-ct", chaos.LIVER)):
+        recipe = read_recipe([RECIPES / f"{name}.yaml"])
+        assert recipe.data.classes == tuple(names.values())
+        assert recipe.objective.outputs == len(names) + 1
+        width, height, depth = recipe.data.input.spacing_mm  # of the array as read; the network's runs backwards
+        assert degree_of_anisotropy((depth, height, width)) == recipe.objective.degree
+        assert set(names.values()) <= set(load_vocabulary().names().values())
 
 
 def test_tiny_networks_weigh_less_than_10_mb_together():

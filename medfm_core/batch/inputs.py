@@ -22,27 +22,43 @@ _PREAMBLE = 132
 
 @dataclass(frozen=True)
 class Case:
-    """One scan.
+    """One scan, or the scans of one study of brain MRI.
 
     Attributes:
         name: of its folder of results; each name comes once, whatever the system makes of upper case.
         source: file or DICOM folder.
         series: which series of the folder; None where there is one.
+        others: further scans of the same study.
+        sequences: of all its scans, where the list says them; empty to go by their names.
     """
 
     name: str
     source: Path
     series: str | None = None
+    others: tuple[Path, ...] = ()
+    sequences: tuple[str, ...] = ()
+
+    @property
+    def scans(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (self.source, *self.others)
+
+    @property
+    def told(self) -> str:
+        """The inputs as the table names them."""
+        return "; ".join(str(scan) for scan in self.scans)
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A scan before it has its name: `parts` are what a name can be made of, the last one first choice."""
+class Found:
+    """A case before it has its name: `parts` are what a name can be made of, the last one first choice."""
 
     source: Path
     parts: tuple[str, ...]
     series: str | None = None
     name: str = ""
+    others: tuple[Path, ...] = ()
+    sequences: tuple[str, ...] = ()
 
 
 def find_cases(inputs: Iterable[str | Path], out: Path) -> tuple[Case, ...]:
@@ -58,7 +74,7 @@ def find_cases(inputs: Iterable[str | Path], out: Path) -> tuple[Case, ...]:
     Raises:
         InputError: an input does not exist or names no scan, or a list cannot be read.
     """
-    found: dict[tuple[Path, str | None], _Found] = {}
+    found: dict[tuple[Path, str | None], Found] = {}
     for given in inputs:
         path = Path(given)
         here = list(_of_input(path, out.absolute()))
@@ -68,10 +84,10 @@ def find_cases(inputs: Iterable[str | Path], out: Path) -> tuple[Case, ...]:
             )
         for one in here:
             found.setdefault((one.source.absolute(), one.series), one)
-    return _named(list(found.values()))
+    return named(list(found.values()))
 
 
-def _of_input(path: Path, out: Path) -> Iterator[_Found]:
+def _of_input(path: Path, out: Path) -> Iterator[Found]:
     if not path.exists():
         raise InputError(f"{path} does not exist", "check the path")
     if path.is_dir():
@@ -81,19 +97,24 @@ def _of_input(path: Path, out: Path) -> Iterator[_Found]:
     elif path.suffix.lower() == ".txt":
         yield from _of_list(path)
     else:
-        yield _Found(path, (_stem(path),))
+        yield Found(path, (stem_of(path),))
 
 
-def _of_list(path: Path) -> Iterator[_Found]:
+def _of_list(path: Path) -> Iterator[Found]:
+    for scan in lines_of(path):
+        yield _listed(scan)
+
+
+def lines_of(path: Path) -> Iterator[Path]:
     """One path a line, relative to the list; empty lines and those that begin with # are passed over."""
-    for line in _text(path).splitlines():
+    for line in text_of(path).splitlines():
         text = line.strip()
         if text and not text.startswith("#"):
-            yield _listed(path.parent / text)
+            yield path.parent / text
 
 
-def _of_csv(path: Path) -> Iterator[_Found]:
-    rows = csv.DictReader(_text(path).splitlines())
+def _of_csv(path: Path) -> Iterator[Found]:
+    rows = csv.DictReader(text_of(path).splitlines())
     columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
     place = next((columns[name] for name in PATH_COLUMNS if name in columns), None)
     if place is None:
@@ -110,18 +131,25 @@ def _of_csv(path: Path) -> Iterator[_Found]:
         yield _listed(path.parent / row[place].strip(), series or None, own)
 
 
-def _listed(source: Path, series: str | None = None, name: str = "") -> _Found:
-    return _Found(source, (*(part for part in source.parent.parts[-2:] if part != os.sep), _stem(source)), series, name)
+def _listed(source: Path, series: str | None = None, name: str = "") -> Found:
+    return Found(
+        source, (*(part for part in source.parent.parts[-2:] if part != os.sep), stem_of(source)), series, name
+    )
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """The text of a list.
+
+    Raises:
+        InputError: it cannot be read as UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as UTF-8 text ({error})", "save it as UTF-8") from error
 
 
-def _of_folder(folder: Path, root: Path, out: Path) -> Iterator[_Found]:
+def _of_folder(folder: Path, root: Path, out: Path) -> Iterator[Found]:
     """Scans in a folder and below: image files, and DICOM folders whole; hidden folders and results are passed over."""
     try:
         entries = sorted(folder.iterdir())
@@ -131,30 +159,31 @@ def _of_folder(folder: Path, root: Path, out: Path) -> Iterator[_Found]:
         return
     files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
     images = [file for file in files if file.name.lower().endswith(IMAGES)]
-    if any(_is_dicom(file) for file in files if file not in images):
+    if any(is_dicom(file) for file in files if file not in images):
         yield from _series_of(folder, root)
         return
     for image in images:
-        yield _Found(image, (*image.parent.relative_to(root).parts, _stem(image)))
+        yield Found(image, (*image.parent.relative_to(root).parts, stem_of(image)))
     for entry in entries:
         if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
             yield from _of_folder(entry, root, out)
 
 
-def _series_of(folder: Path, root: Path) -> Iterator[_Found]:
+def _series_of(folder: Path, root: Path) -> Iterator[Found]:
     """The CT series of a DICOM folder; the folder itself where it has one or none, which its analysis will say."""
     from medfm_core.io.dicom.reader import list_series
 
     parts = (root.name, *folder.relative_to(root).parts)
     volumes = [series for series in list_series(folder) if series.is_volume and series.modality in ("CT", "")]
     if len(volumes) < 2:
-        yield _Found(folder, parts)
+        yield Found(folder, parts)
         return
     for series in volumes:
-        yield _Found(folder, (*parts, f"series {series.number or series.hash}"), series.hash)
+        yield Found(folder, (*parts, f"series {series.number or series.hash}"), series.hash)
 
 
-def _is_dicom(file: Path) -> bool:
+def is_dicom(file: Path) -> bool:
+    """Whether a file begins as DICOM files do."""
     try:
         with file.open("rb") as stream:
             return stream.read(_PREAMBLE)[128:] == b"DICM"
@@ -162,7 +191,7 @@ def _is_dicom(file: Path) -> bool:
         return False
 
 
-def _named(found: Sequence[_Found]) -> tuple[Case, ...]:
+def named(found: Sequence[Found]) -> tuple[Case, ...]:
     """The shortest names that tell the scans apart."""
     lengths = [1] * len(found)
     for _ in range(max((len(one.parts) for one in found), default=0)):
@@ -176,7 +205,7 @@ def _named(found: Sequence[_Found]) -> tuple[Case, ...]:
         while chosen.casefold() in cases:
             number += 1
             chosen = f"{_safe(name)}-{number}"
-        cases[chosen.casefold()] = Case(chosen, one.source, one.series)
+        cases[chosen.casefold()] = Case(chosen, one.source, one.series, one.others, one.sequences)
     return tuple(cases.values())
 
 
@@ -190,7 +219,8 @@ def _safe(name: str) -> str:
     return f"_{text}" if is_reserved or not text else text
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """A file's name without the ending of an image."""
     name = path.name
     ending = next((ending for ending in IMAGES if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)] or name

@@ -18,7 +18,7 @@ from medfm_core.io.atomic import write_error
 from medfm_core.results_folder import MANIFEST
 
 JOURNAL = "batch.jsonl"
-_NOT_OF_THE_RESULT = ("device", "threads", "overwrite", "series", "card_id", "findings_card")
+_NOT_OF_THE_RESULT = ("device", "threads", "overwrite", "series", "card_id", "findings_card", "body_card")
 _IN_TWO_FILES = (".mhd", ".nhdr")
 
 
@@ -41,8 +41,7 @@ class Journal:
     def entry(self, case: Case) -> Mapping[str, Any]:
         """The last line about a case; empty where there is none about this very input."""
         entry = self._entries.get(case.name, {})
-        same = entry.get("source") == str(case.source.absolute()) and entry.get("series") == case.series
-        return entry if same else {}
+        return entry if all(entry.get(name) == value for name, value in _input_of(case).items()) else {}
 
     def add(self, case: Case, state: str, **fields: Any) -> None:
         """Write a line, and see that it reached the disk.
@@ -50,7 +49,7 @@ class Journal:
         Raises:
             ResourceError, InputError: it cannot be written.
         """
-        entry = {"case": case.name, "source": str(case.source.absolute()), "series": case.series, "state": state}
+        entry = {"case": case.name, **_input_of(case), "state": state}
         self._entries[case.name] = entry | fields
         line = json.dumps(entry | fields).encode("ascii") + b"\n"
         try:
@@ -66,21 +65,55 @@ class Journal:
             raise write_error(error, self._path) from error
 
 
+def _input_of(case: Case) -> dict[str, Any]:
+    """What says which input it was; a case of one scan has no further keys."""
+    entry: dict[str, Any] = {"source": str(case.source.absolute()), "series": case.series}
+    if case.others:
+        entry["others"] = [str(scan.absolute()) for scan in case.others]
+    if case.sequences:
+        entry["sequences"] = list(case.sequences)
+    return entry
+
+
 def stamp_of(case: Case) -> str | None:
     """What changes when an input's files do: their names, sizes and times; None where that cannot be told."""
-    source = case.source
-    if source.suffix.lower() in _IN_TWO_FILES:
-        return None
-    try:
-        files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.is_file())
-        facts = [(str(file.relative_to(source)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    except OSError:
-        return None
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest() if facts else None
+    facts: list[tuple[str, int, int]] = []
+    for source in case.scans:
+        if source.suffix.lower() in _IN_TWO_FILES:
+            return None
+        try:
+            files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.is_file())
+            here = [(str(file.relative_to(source)), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        except OSError:
+            return None
+        if not here:
+            return None
+        facts += here
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def whole_manifest(folder: Path) -> Mapping[str, Any]:
+    """The manifest of a result whose files are all there and whole.
+
+    Args:
+        folder: the case's.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, AttributeError: there is none, or it or a file is damaged.
+    """
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for name, sha256 in manifest["files"].items():
+        if file_sha256(folder / name) != sha256:
+            raise ValueError(f"{name} is another file")
+    return manifest
 
 
 def matching_manifest(
-    folder: Path, options: Options, card: ModelCard, findings_card: ModelCard | None
+    folder: Path,
+    options: Options,
+    card: ModelCard,
+    findings_card: ModelCard | None,
+    body_card: ModelCard | None = None,
 ) -> Mapping[str, Any] | None:
     """The manifest of a result that these models made with these options, and whose files are all whole; else None.
 
@@ -89,15 +122,14 @@ def matching_manifest(
         options: those of now; device, threads and overwriting make no other result.
         card: the segmenter.
         findings_card: the findings model; None where findings are not assessed.
+        body_card: the whole-body model; None where there is none.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        findings = manifest.get("findings")
-        made_by = (manifest["model"]["card_sha256"], findings and findings["model"]["card_sha256"])
-        wanted = (card.digest, findings_card and findings_card.digest)
+        manifest = whole_manifest(folder)
+        blocks = (manifest, manifest.get("findings"), manifest.get("whole_body"))
+        made_by = [block and block["model"]["card_sha256"] for block in blocks]
+        wanted = [known and known.digest for known in (card, findings_card, body_card)]
         if made_by != wanted or _of_result(manifest["options"]) != _of_result(_plain(options)):
-            return None
-        if any(file_sha256(folder / name) != sha256 for name, sha256 in manifest["files"].items()):
             return None
         manifest["input"]["voxels_sha256"], manifest["input"]["affine_ras"], manifest["structures"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

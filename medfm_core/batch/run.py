@@ -8,22 +8,22 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medfm_core.analysis import Options
+from medfm_core.batch.brain_work import BrainWork
 from medfm_core.batch.inputs import Case
-from medfm_core.batch.journal import Journal, is_same_scan, matching_manifest, stamp_of
-from medfm_core.batch.table import DONE, FAILED, TABLE, Row, values_of, write_table
-from medfm_core.card_library import default_card, load_card
+from medfm_core.batch.journal import Journal, stamp_of
+from medfm_core.batch.table import DONE, FAILED, TABLE, Row, write_table
+from medfm_core.batch.vectors import write_vectors
+from medfm_core.batch.work import CtWork, Work
+from medfm_core.brain_study import BrainOptions
 from medfm_core.errors import InputError, ResourceError
-from medfm_core.findings_stage import choose_card
 from medfm_core.io.atomic import write_error
 from medfm_core.progress import SILENT, Progress, Stage
 from medfm_core.results_folder import MANIFEST
-from medfm_core.saliency_stage import check_wish
-from medfm_core.selection import keep_organs
 from medfm_core.worker.lane import CLOSING, Lane
 from medfm_core.worker.protocol import Request
 
@@ -78,7 +78,7 @@ class Batch:
     Args:
         cases: of `find_cases`.
         out: folder of results, one folder per case; made where it is not there.
-        options: of every case; a case's own series goes before that of the options.
+        options: of every case, of CT or of brain MRI; a case's own series goes before that of the options.
         progress: told of the cases; may cancel.
         tell: called with each outcome.
         again: do finished cases anew.
@@ -88,19 +88,16 @@ class Batch:
         self,
         cases: Sequence[Case],
         out: Path,
-        options: Options,
+        options: Options | BrainOptions,
         *,
         progress: Progress = SILENT,
         tell: Callable[[Outcome], None] = lambda outcome: None,
         again: bool = False,
     ) -> None:
-        self._cases, self._out, self._options = tuple(cases), out, options
+        self._cases, self._out = tuple(cases), out
+        self._work: Work = CtWork(options) if isinstance(options, Options) else BrainWork(options)
         self._progress, self._tell, self._again = progress, tell, again
-        self._card = load_card(options.card_id) if options.card_id else default_card("organ_segmentation")
-        self._findings_card = choose_card(options)
-        keep_organs(options.organs, self._card.classes)
-        check_wish(options.saliency)
-        self._rows = {c.name: Row(c.name, str(c.source), c.series or "") for c in self._cases}
+        self._rows = {c.name: Row(c.name, c.told, c.series or "") for c in self._cases}
         self._events: queue.Queue[Mapping[str, Any]] = queue.Queue()
         self._lane = Lane("compute", lambda line: self._events.put(json.loads(line)))
         self._stage = Stage(progress, "Cases", None)
@@ -118,7 +115,7 @@ class Batch:
             ResourceError: the disk is full; what is finished stays.
             CancelledError, KeyboardInterrupt: stopped; what is finished stays.
         """
-        for card in filter(None, (self._card, self._findings_card)):
+        for card in self._work.cards:
             card.verify()
         outcomes: list[Outcome] = []
         with self._locked():
@@ -132,7 +129,7 @@ class Batch:
             finally:
                 self._lane.close()
                 with suppress(InputError, ResourceError):
-                    write_table(list(self._rows.values()), self._out)
+                    self._write_tables()
         return Summary(tuple(outcomes), self._out / TABLE)
 
     def _one(self, case: Case, journal: Journal) -> Outcome:
@@ -140,15 +137,15 @@ class Batch:
         manifest = None if self._again else self._finished(case, journal, stamp)
         if manifest is not None:
             if journal.entry(case).get("stamp") != stamp or journal.entry(case).get("state") != DONE:
-                journal.add(case, DONE, stamp=stamp, voxels_sha256=manifest["input"]["voxels_sha256"])
-            self._show(case, DONE, values=values_of(manifest))
+                journal.add(case, DONE, stamp=stamp, voxels_sha256=self._work.digest(manifest))
+            self._show(case, DONE, values=self._work.values(manifest))
             return Outcome(case.name, DONE, is_old=True)
-        event = self._ask("analyze", self._arguments(case))
+        event = self._ask("analyze", {**self._work.arguments(case), "out": str(self._out / case.name)})
         seconds = time.monotonic() - begin
         if event["event"] == "result":
             manifest = json.loads((self._out / case.name / MANIFEST).read_text(encoding="utf-8"))
-            journal.add(case, DONE, stamp=stamp, voxels_sha256=manifest["input"]["voxels_sha256"])
-            self._show(case, DONE, values=values_of(manifest))
+            journal.add(case, DONE, stamp=stamp, voxels_sha256=self._work.digest(manifest))
+            self._show(case, DONE, values=self._work.values(manifest))
             return Outcome(case.name, DONE, seconds=seconds)
         self._check_disk()
         journal.add(case, FAILED, error=event["sentence"], kind=event["kind"], exit_code=event["exit_code"])
@@ -157,24 +154,19 @@ class Batch:
 
     def _finished(self, case: Case, journal: Journal, stamp: str | None) -> Mapping[str, Any] | None:
         """The manifest of a result that need not be made again: same models, options, voxels and place."""
-        manifest = matching_manifest(self._out / case.name, self._options, self._card, self._findings_card)
+        manifest = self._work.matching(self._out / case.name)
         if manifest is None:
             return None
         entry = journal.entry(case)
-        is_noted = entry.get("state") == DONE and entry.get("voxels_sha256") == manifest["input"]["voxels_sha256"]
+        is_noted = entry.get("state") == DONE and entry.get("voxels_sha256") == self._work.digest(manifest)
         if is_noted and stamp is not None and entry.get("stamp") == stamp:
             return manifest
-        asked = {"source": str(case.source), "series": self._series(case), "nifti_form": self._options.nifti_form}
-        identity = self._ask("identify", asked)
-        return manifest if identity["event"] == "result" and is_same_scan(manifest, identity) else None
-
-    def _arguments(self, case: Case) -> dict[str, Any]:
-        given = json.loads(json.dumps(vars(replace(self._options, series=self._series(case)))))
-        given["model"], given["findings_model"] = given.pop("card_id"), given.pop("findings_card")
-        return {**given, "source": str(case.source), "out": str(self._out / case.name)}
-
-    def _series(self, case: Case) -> str | None:
-        return case.series or (self._options.series if case.source.is_dir() else None)
+        found = []
+        for asked in self._work.identities(case, manifest) or ():
+            found.append(self._ask("identify", asked))
+            if found[-1]["event"] != "result":
+                return None
+        return manifest if found and self._work.is_same(manifest, found) else None
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """Let the process do something; its closing event."""
@@ -205,8 +197,14 @@ class Batch:
             time.sleep(0.02)
 
     def _show(self, case: Case, state: str, error: str = "", values: Mapping[str, Any] | None = None) -> None:
-        self._rows[case.name] = Row(case.name, str(case.source), case.series or "", state, error, values or {})
-        write_table(list(self._rows.values()), self._out)
+        self._rows[case.name] = Row(case.name, case.told, case.series or "", state, error, values or {})
+        write_table(list(self._rows.values()), self._out, self._work.columns)
+
+    def _write_tables(self) -> None:
+        """The cohort's table, and of brain MRI its vectors in one file."""
+        write_table(list(self._rows.values()), self._out, self._work.columns)
+        if isinstance(self._work, BrainWork):
+            write_vectors([row.case for row in self._rows.values() if row.state == DONE], self._out)
 
     def _check_disk(self) -> None:
         free = shutil.disk_usage(self._out).free

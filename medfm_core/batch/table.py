@@ -13,7 +13,7 @@ from medfm_core.io.atomic import atomic_bytes
 
 TABLE = "cohort.csv"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
-_FIXED = (
+CT_COLUMNS = (
     "case", "source", "series", "state", "error", "seconds", "shape", "spacing_mm", "device", "model", "findings_model",
     "warnings", "voxels_sha256",
 )  # fmt: skip
@@ -69,7 +69,7 @@ def values_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def write_table(rows: Sequence[Row], folder: Path) -> Path:
+def write_table(rows: Sequence[Row], folder: Path, fixed: tuple[str, ...] = CT_COLUMNS) -> Path:
     """Write the table, whole or not at all.
 
     Columns are those that any case has, organs before findings; a finding that no case could be assessed for has none.
@@ -77,13 +77,14 @@ def write_table(rows: Sequence[Row], folder: Path) -> Path:
     Args:
         rows: the cases.
         folder: where `TABLE` goes.
+        fixed: columns that are always there, the first ones.
 
     Raises:
         InputError, ResourceError: it cannot be written.
     """
-    columns = dict.fromkeys((*_FIXED, *(name for row in rows for name in row.values)))
-    kept = [name for name in columns if name in _FIXED or not _is_never_assessed(name, rows)]
-    ordered = sorted(kept, key=lambda name: 0 if name in _FIXED else name.count("."))
+    columns = dict.fromkeys((*fixed, *(name for row in rows for name in row.values)))
+    kept = [name for name in columns if name in fixed or not _is_never_assessed(name, rows)]
+    ordered = sorted(kept, key=lambda name: 0 if name in fixed else name.count("."))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(ordered)

@@ -8,31 +8,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medfm_core.commands import common
+from medfm_core.commands import brains, common
 
 if TYPE_CHECKING:
+    from medfm_core.analysis import Options
+    from medfm_core.batch.inputs import Case
     from medfm_core.batch.run import Outcome, Summary
+    from medfm_core.brain_study import BrainOptions
     from medfm_core.progress import Progress
 
 NAME = "batch"
-HELP = "many CTs: a folder of results for each, and a table of all"
+HELP = "many CTs or studies of brain MRI: a folder of results for each, and a table of all"
 ABOUT = """Do for many CTs what `medfm analyze` does for one. IN is any of
   a folder          searched with all folders below it: image files, DICOM folders (each CT series is a case)
   a .txt file       one path a line, relative to the file
   a .csv file       with a column path; columns case (a name for its folder) and series are used where they are there
   a CT              as for `medfm analyze`
+With a brain model by --model, with --modality MR, --register or --strip, the cases are studies of brain MRI instead:
+  a folder          the files in it whose names say T1w, T2w or FLAIR are a study; so is a DICOM folder
+  a .csv file       with columns T1w, T2w, FLAIR (a study each line), or a column path; a column case where it is there
 and --out becomes a folder with
   CASE/             per case what `medfm analyze` writes: report, measurements, outlines, findings, embeddings
   cohort.csv        a row per case: state, error, seconds, volume and HU of each organ, state and score of each finding
   batch.jsonl       what was done, for resuming
-A CT that fails does not stop the others. Give the same command again to go on after an interruption: a case is finished
-when its result was made of the same voxels in the same place, by the same models and options, and all its files are
-whole; everything else is done again. Everything is computed on this machine. Research use only."""
+  embeddings.npz    of brain MRI, the vectors of all cases in one file
+A case that fails does not stop the others. Give the same command again to go on after an interruption: a case is
+finished when its result was made of the same voxels in the same place, by the same models and options, and all its
+files are whole; everything else is done again. Everything is computed on this machine. Research use only."""
 EPILOG = """examples:
   medfm batch scans --out results                     every CT in a folder
   medfm batch cohort.csv --out results --device cuda
   medfm batch a.nii.gz b.nii.gz dicom_folder --out results --organs liver,spleen --no-findings
   medfm batch scans --out results --json | my_program
+  medfm batch studies.csv --model my-brains.v1 --out brains --strip --register
   medfm similar results/case1 --in results            afterwards: which are alike?
 
 exit codes: 0 every case is done, 1 some cases failed (the others are done), 2 wrong command or no CT found,
@@ -41,29 +49,22 @@ exit codes: 0 every case is done, 1 some cases failed (the others are done), 2 w
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("inputs", nargs="+", metavar="IN", help="folder, .txt list, .csv file, CT or DICOM folder")
+    parser.add_argument("inputs", nargs="+", metavar="IN", help="folder, .txt list, .csv file, scan or DICOM folder")
     parser.add_argument("--out", metavar="DIR", required=True, type=Path, help="folder for the results")
     parser.add_argument("--again", action="store_true", help="do finished cases anew")
     common.add_findings(parser)
     common.add_how(parser)
+    brains.add_study_arguments(parser)
     common.add_output(parser)
-    parser.set_defaults(check=lambda args: args, sample=False)
+    parser.set_defaults(check=lambda args: args, sample=False, sequence=())
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the batch and say how it went."""
     progress = common.begin(args)
-    from medfm_core.batch.inputs import find_cases
     from medfm_core.batch.run import Batch
 
-    options = replace(
-        common.options_of(args),
-        findings=args.findings,
-        findings_card=args.findings_model,
-        saliency=tuple(args.saliency),
-        body_card=args.body_model,
-    )
-    cases = find_cases(args.inputs, args.out)
+    cases, options = _studies(args) if brains.is_asked(args) else _scans(args)
     teller = _Teller(args, progress, len(cases))
     batch = Batch(cases, args.out, options, progress=progress, tell=teller.tell, again=args.again)
     try:
@@ -73,6 +74,26 @@ def run(args: argparse.Namespace) -> int:
         return 130
     teller.close(summary)
     return summary.exit_code
+
+
+def _scans(args: argparse.Namespace) -> tuple[tuple[Case, ...], Options]:
+    from medfm_core.batch.inputs import find_cases
+
+    options = replace(
+        common.options_of(args),
+        findings=args.findings,
+        findings_card=args.findings_model,
+        saliency=tuple(args.saliency),
+        body_card=args.body_model,
+    )
+    return find_cases(args.inputs, args.out), options
+
+
+def _studies(args: argparse.Namespace) -> tuple[tuple[Case, ...], BrainOptions]:
+    from medfm_core.batch.brain_inputs import find_studies
+
+    options = brains.options_of(args)
+    return find_studies(args.inputs, args.out), options
 
 
 class _Teller:

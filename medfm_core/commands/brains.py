@@ -11,6 +11,7 @@ from medfm_core.errors import InputError
 from medfm_core.settings import read_settings
 
 if TYPE_CHECKING:
+    from medfm_core.brain_study import BrainOptions
     from medfm_core.progress import Progress
 
 STRIPPERS = ("auto", "synthstrip", "hd-bet")
@@ -24,15 +25,21 @@ _FOR_BRAINS = (("sequence", "--sequence"), ("register", "--register"), ("templat
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of brain MRI."""
+    brain = add_study_arguments(parser)
+    brain.add_argument("--sequence", metavar="LIST", type=_names, default=(),
+                       help="T1w, T2w or FLAIR, one for each SOURCE (default: by their names)")  # fmt: skip
+
+
+def add_study_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Declare those that do not depend on how many scans there are; the group."""
     brain = parser.add_argument_group("brain MRI")
     brain.add_argument("--modality", choices=("CT", "MR"), type=str.upper,
                        help="what the input is, where its file does not say it")  # fmt: skip
-    brain.add_argument("--sequence", metavar="LIST", type=_names, default=(),
-                       help="T1w, T2w or FLAIR, one for each SOURCE (default: by their names)")  # fmt: skip
     brain.add_argument("--register", action="store_true", help="register each scan to an MNI template")
     brain.add_argument("--template", metavar="FILE", help="that template, stripped (default: that of FSL or nilearn)")
     brain.add_argument("--strip", nargs="?", const="auto", choices=STRIPPERS, metavar="TOOL",
                        help="take the skull away by hd-bet or synthstrip, if one is installed")  # fmt: skip
+    return brain
 
 
 def is_meant(args: argparse.Namespace) -> bool:
@@ -48,11 +55,23 @@ def is_meant(args: argparse.Namespace) -> bool:
     return is_brain(Meant(sources, args.modality, args.model, asked, args.series, args.nifti_form))
 
 
-def run(args: argparse.Namespace, progress: Progress) -> int:
-    """Analyse and say where the results are.
+def is_asked(args: argparse.Namespace) -> bool:
+    """Whether the options alone say that the inputs are brain MRI.
 
     Raises:
-        MedFMError: an option is for CT, or the analysis failed.
+        InputError: the options contradict each other.
+    """
+    from medfm_core.brain_meant import Meant, is_brain
+
+    asked = tuple(option for name, option in _FOR_BRAINS if getattr(args, name))
+    return is_brain(Meant((), args.modality, args.model, asked))
+
+
+def options_of(args: argparse.Namespace) -> BrainOptions:
+    """What the arguments ask for.
+
+    Raises:
+        InputError: an option is for CT, or is of no use without another.
     """
     for name, option in _FOR_CT:
         if getattr(args, name):
@@ -61,15 +80,25 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
         raise InputError(f"{args.saliency[0]!r} is no saliency of brain MRI", "give none, or leave it out")
     if args.template and not args.register:
         raise InputError("--template names a template that nothing is registered to", "add --register")
-    from medfm_core.brain_pipeline import analyze_brain
-    from medfm_core.brain_results import FILES
     from medfm_core.brain_study import BrainOptions
 
-    options = BrainOptions(
+    return BrainOptions(
         card_id=args.model, device=args.device or read_settings().device, sequences=args.sequence, series=args.series,
         nifti_form=args.nifti_form, strip=args.strip, register=args.register, template=args.template,
         saliency="none" not in args.saliency, threads=args.threads, overwrite=args.overwrite,
     )  # fmt: skip
+
+
+def run(args: argparse.Namespace, progress: Progress) -> int:
+    """Analyse and say where the results are.
+
+    Raises:
+        MedFMError: an option is for CT, or the analysis failed.
+    """
+    options = options_of(args)
+    from medfm_core.brain_pipeline import analyze_brain
+    from medfm_core.brain_results import FILES
+
     study = analyze_brain(args.source, args.out, options, progress=progress)
     seconds = sum(study.seconds.values())
     names = [scan.name for scan in study.scans]

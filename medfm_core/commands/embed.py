@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from medfm_core.commands import images
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from medfm_core.brain_encoding import BrainEncoder
     from medfm_core.embedding import StudyEmbedding
     from medfm_core.image_embedding import EncodedImage, ImageEncoder
+    from medfm_core.image_saliency import ImageSaliency
     from medfm_core.progress import Progress
     from medfm_core.volume import Volume
 
@@ -29,8 +30,10 @@ Each result is a folder with
 and with --saliency
   saliency.nii.gz         what the vector depends on, from 0 to 1, on the input's own grid; 0 where nothing was encoded
   saliency.png            the same as a picture: three planes through the highest place, or the one image
-The map follows the vector's length in its own direction back along attention times its gradient, as finely as a token
-(16 pixels). It says which parts made the vector, not what is abnormal.
+The map shares out among the tokens (16 pixels wide) what brings the vector to where it is from that of the image
+blurred away (integrated gradients of the cosine). It says which parts made the vector, not what is abnormal; `at_stake`
+in embed.json is the cosine that is shared out: where it is near 0, the map says nothing. Takes about thirty times as
+long.
 With several inputs, --out holds one such folder for each, named after the input. A model for brain MRI takes scans that
 are stripped of the skull and in MNI space (`medfm analyze --strip --register` prepares them). Research use only."""
 EPILOG = """examples:
@@ -84,10 +87,13 @@ def _encoder(args: argparse.Namespace) -> ImageEncoder | BrainEncoder:
     """The model that is asked for, loaded: that for brains where the card says so, else that for any image."""
     from medfm_core.brain_encoding import TASK, load_brain
     from medfm_core.card_library import load_card
+    from medfm_core.errors import InputError
     from medfm_core.image_embedding import load_image_encoder
 
     device = images.device_of(args)
     if args.model is not None and load_card(args.model).task == TASK:
+        if args.saliency:
+            raise InputError("embed explains no vectors of brain models", "leave --saliency out; `medfm analyze` does")
         return load_brain(load_card(args.model), str(device))
     return load_image_encoder(args.model, device)
 
@@ -104,13 +110,14 @@ def _embed(
     begun = time.perf_counter()
     image = open_image(source, args.modality, args.series)
     if isinstance(encoder, BrainEncoder):
-        embedding, facts, maps = _embedded_brain(image, encoder, args.saliency)
+        embedding, facts = _embedded_brain(image, encoder)
+        found = None
     else:
-        embedding, facts, maps = _embedded_image(image, encoder, args.saliency, progress)
+        embedding, facts, found = _embedded_image(image, encoder, args.saliency, progress)
     folder = images.made(place)
     write_embeddings(embedding, folder)
-    if maps is not None:
-        facts["saliency"] = _write_maps(maps, folder)
+    if found is not None:
+        facts["saliency"] = _write_saliency(found, image, folder)
     facts |= {"seconds": round(time.perf_counter() - begun, 2)}
     atomic_text(folder / MANIFEST, json.dumps(_manifest(encoder) | facts, indent=1) + "\n")
     return facts
@@ -118,64 +125,41 @@ def _embed(
 
 def _embedded_image(
     image: Volume, encoder: ImageEncoder, saliency: bool, progress: Progress
-) -> tuple[StudyEmbedding, dict[str, Any], _Maps | None]:
+) -> tuple[StudyEmbedding, dict[str, Any], ImageSaliency | None]:
     from medfm_core.image_embedding import embed_image
-    from medfm_core.image_saliency import explain_image, saliency_on_image
+    from medfm_core.image_saliency import explain_image
     from medfm_core.slices import to_slices
 
     embedding, encoded = embed_image(image, encoder, progress)
-    facts = _facts(image, encoded)
-    if not saliency:
-        return embedding, facts, None
-    found = explain_image(to_slices(image, encoder.card.input), encoder, encoded, progress=progress)
-    return embedding, facts, _Maps(saliency_on_image(found, image), found.slices, found.heat, found.top_tenth)
+    found = None
+    if saliency:
+        found = explain_image(to_slices(image, encoder.card.input), encoder, encoded, progress=progress)
+    return embedding, _facts(image, encoded), found
 
 
-def _embedded_brain(
-    image: Volume, encoder: BrainEncoder, saliency: bool
-) -> tuple[StudyEmbedding, dict[str, Any], _Maps | None]:
+def _embedded_brain(image: Volume, encoder: BrainEncoder) -> tuple[StudyEmbedding, dict[str, Any]]:
     from medfm_core.brain_doubts import brain_doubts
     from medfm_core.brain_encoding import embed_brain
     from medfm_core.brain_inputs import check_is_mr
-    from medfm_core.brain_maps import heat_on_scan, tissue_patches
+    from medfm_core.brain_maps import tissue_patches
 
     check_is_mr(image, encoder.card.input.modality, encoder.card.id)
     embedding, encoded = embed_brain(image, encoder)
     seen = tissue_patches(encoded)
-    facts = _about(image) | {"tokens": len(seen), "tokens_seen": int(seen.sum()), "doubts": list(brain_doubts(image))}
-    if not saliency:
-        return embedding, facts, None
-    import torch
-
-    from medfm_core.image_saliency import top_share
-    from medfm_core.saliency.brain import box_rollout
-    from medfm_core.slices import slices_first
-
-    heat = box_rollout(encoder.net, encoded.box.voxels)
-    placed = heat_on_scan(encoded, heat, image)
-    share = top_share(torch.from_numpy(heat))
-    return embedding, facts, _Maps(placed, slices_first(image), slices_first(placed), share)
+    facts = {"tokens": len(seen), "tokens_seen": int(seen.sum()), "doubts": list(brain_doubts(image))}
+    return embedding, _about(image) | facts
 
 
-class _Maps(NamedTuple):
-    """A map on the image's own grid; what to draw of image and map, slices first; and how much lies in a tenth."""
-
-    placed: Volume
-    slices: Volume
-    heat: Volume
-    top_tenth: float
-
-
-def _write_maps(maps: _Maps, folder: Path) -> dict[str, Any]:
+def _write_saliency(found: ImageSaliency, image: Volume, folder: Path) -> dict[str, Any]:
     """Write the map and its picture, each whole or not at all; returns what embed.json says of them."""
+    from medfm_core.image_saliency import saliency_on_image
     from medfm_core.image_saliency_picture import draw_image_saliency
     from medfm_core.io import atomic_write, write_scalar
 
-    write_scalar(maps.placed, folder / SALIENCY)
-    note = f"the tenth of the tokens with most holds {maps.top_tenth:.0%} of it all (10% if all have the same)"
+    write_scalar(saliency_on_image(found, image), folder / SALIENCY)
     with atomic_write(folder / PICTURE) as part:
-        draw_image_saliency(maps.slices, maps.heat, part, note)
-    return {"files": [SALIENCY, PICTURE], "top_tenth": round(maps.top_tenth, 4)}
+        draw_image_saliency(found, part)
+    return {"files": [SALIENCY, PICTURE], "at_stake": round(found.at_stake, 4), "top_tenth": round(found.top_tenth, 4)}
 
 
 def _about(image: Volume) -> dict[str, Any]:

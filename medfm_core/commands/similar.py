@@ -12,7 +12,8 @@ HELP = "the studies in a folder of results that are most like one"
 ABOUT = """Compare the embeddings of one result of `medfm analyze` with those of all results in a folder, and list the
 nearest. An embedding is a vector that the findings model makes of an organ; what is compared is the cosine, 1 for equal
 vectors. Without --organ the whole study is compared: the mean over its organs, so studies of the same part of the body
-come first. Only embeddings that the same model with the same weights made are compared; nothing is computed anew."""
+come first; with --whole-body it is the vector that a whole-body model made of all organs. Only embeddings that the same
+model with the same weights made are compared; nothing is computed anew."""
 EPILOG = """examples:
   medfm similar case1 --in results                        the 10 studies most like case1
   medfm similar case1 --in results --organ liver          those with the most similar liver
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("result", metavar="RESULT", help="folder of results that `medfm analyze` wrote")
     parser.add_argument("--in", dest="folder", metavar="FOLDER", required=True, help="folder that holds other results")
     parser.add_argument("--organ", metavar="ORGAN", help="compare this organ unit only, e.g. liver")
+    parser.add_argument("--whole-body", action="store_true", help="compare the vectors of a whole-body model")
     parser.add_argument("--top", metavar="N", type=_count, default=10, help="how many to list (default: 10)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line on standard output, for programs")
     parser.add_argument("--quiet", action="store_true", help="no warnings about damaged results")
@@ -45,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
         if not (args.quiet or args.json):
             print(f"warning: {sentence.rstrip('.')}.", file=sys.stderr)
 
-    search = find_similar(args.result, args.folder, organ=args.organ, top=args.top, warn=warn)
+    search = find_similar(
+        args.result, args.folder, organ=args.organ, whole_body=args.whole_body, top=args.top, warn=warn
+    )
     passed = {"other_model": search.other_model, "without_organ": search.without_organ, "broken": len(search.broken)}
     if args.json:
         from medfm_core.progress import JsonLines
@@ -61,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         print("No study in that folder can be compared; the one given is not compared with itself.")
     skipped = (
         (search.other_model, "made by another model"),
-        (search.without_organ, f"without {args.organ}" if args.organ else "without organs"),
+        (search.without_organ, f"without {_what(args)}"),
         (len(search.broken), "damaged"),
     )
     told = [f"{count} {what}" for count, what in skipped if count]
@@ -73,6 +77,10 @@ def run(args: argparse.Namespace) -> int:
 def _print_table(neighbours: list, with_organ: bool) -> None:
     rows = [(f"{n.similarity:.4f}", n.study, *((n.state,) if with_organ else ()), str(n.shared)) for n in neighbours]
     print_table(("Similarity", "Study", *(("Organ",) if with_organ else ()), "Shared"), rows)
+
+
+def _what(args: argparse.Namespace) -> str:
+    return "a vector of the whole body" if args.whole_body else args.organ or "organs"
 
 
 def _count(text: str) -> int:

@@ -9,10 +9,10 @@ import slicer
 import vtk
 from MedFMLib.scene_nodes import fill_image, to_vtk
 
+from medfm_core.grey_window import grey_window
 from medfm_core.volume import Volume
 
 _LOGICS = ("Volumes", "SegmentationsModule", "SubjectHierarchyModule", "Color")
-_LEVEL_HU, _WINDOW_HU = 40.0, 400.0
 
 
 class Space:
@@ -36,10 +36,10 @@ class Space:
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
 
     def add_scan(self, volume: Volume, name: str) -> Any:
-        """Put a CT into the scene, in a window for soft tissue.
+        """Put a scan into the scene: a CT in a window for soft tissue, an MR in one for its own values.
 
         Args:
-            volume: voxels in Hounsfield units, affine in RAS.
+            volume: affine in RAS; a CT's voxels in Hounsfield units.
             name: as it is listed.
         """
         node = self.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
@@ -49,7 +49,11 @@ class Space:
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(_WINDOW_HU, _LEVEL_HU)
+        display.SetWindowLevel(*grey_window(volume))
+        if volume.modality:
+            hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(self.scene)
+            item = hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+            hierarchy.SetItemAttribute(item, "DICOM.Modality", volume.modality)
         return node
 
     def _logic(self, name: str) -> Any:

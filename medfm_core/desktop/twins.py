@@ -68,12 +68,12 @@ class qMRMLNodeComboBox(QtWidgets.QComboBox):  # noqa: N801
         return self._chosen
 
     def setCurrentNode(self, node: Any) -> None:  # noqa: N802
-        """Choose a node; one that is not listed chooses none."""
-        self._list(node)
+        """Choose a node; None, and one that is not listed, choose none."""
+        self._list(node, is_new=True)
 
-    def _list(self, chosen: Any = None) -> None:
+    def _list(self, chosen: Any = None, is_new: bool = False) -> None:
         """Make the lines anew; what was chosen stays so while it is there."""
-        chosen = self._chosen if chosen is None else chosen
+        chosen = chosen if is_new else self._chosen
         kinds = list(self.nodeTypes)
         found = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
         shown = [node for node in found if node.GetClassName() in kinds and not node.GetHideFromEditors()]

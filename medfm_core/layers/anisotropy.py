@@ -67,11 +67,22 @@ def degree_of_anisotropy(spacing_mm: Sequence[float], most: int = SINGLE_SLICE_D
 
     Source: SPAD spec, section 1.
     """
+    return min(max(math.floor(octaves_of_anisotropy(spacing_mm)), 0), most)
+
+
+def octaves_of_anisotropy(spacing_mm: Sequence[float]) -> float:
+    """Binary logarithm of slice over pixel spacing, below 0 where slices are thinner than pixels are wide.
+
+    Args:
+        spacing_mm: between slices, rows and columns.
+
+    Raises:
+        InputError: a spacing is not a positive number.
+    """
     if len(spacing_mm) != 3 or not all(math.isfinite(value) and value > 0 for value in spacing_mm):
         raise InputError(f"the voxel spacing {list(spacing_mm)} is not three positive lengths", "give it in mm")
     depth, rows, columns = spacing_mm
-    ratio = depth / min(rows, columns) * (1 + _ROUNDING)
-    return min(max(math.floor(math.log2(ratio)), 0), most)
+    return math.log2(depth / min(rows, columns) * (1 + _ROUNDING))
 
 
 def adaptive_patch(side: int, degree: int) -> tuple[int, int, int]:

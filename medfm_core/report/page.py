@@ -15,6 +15,7 @@ from medfm_core.analysis import Analysis
 from medfm_core.anatomy import Vocabulary, load_vocabulary
 from medfm_core.cards import ModelCard
 from medfm_core.measurements import STATE_TITLES, OrganMeasurement, State
+from medfm_core.report.body_section import body_section
 from medfm_core.report.findings_section import findings_section
 from medfm_core.report.views import WINDOW_LEVEL_HU, WINDOW_WIDTH_HU, make_views
 
@@ -67,6 +68,7 @@ def render_html(analysis: Analysis, machine: Mapping[str, Any]) -> str:
             machine=machine,
             facts=_facts(analysis),
             found=findings_section(analysis),
+            body=body_section(analysis),
             counts=_counts(analysis.measurements),
             rows=_rows(analysis, vocabulary),
             uncovered=_uncovered(analysis.measurements, vocabulary),

@@ -16,6 +16,8 @@ from medfm_core.measurements import OrganMeasurement, State
 MANIFEST_SCHEMA = "medfm.analysis.v1"
 LABELS_SCHEMA = "medfm.labels.v1"
 
+_MODELS_AND_PLACES = ("series", "card_id", "findings_card", "body_card")  # options that may be paths
+
 COLUMNS = (
     "id", "name", "title", "system", "state", "reason", "volume_ml", "mean_hu", "sd_hu", "median_hu",
     "left_right_mm", "front_back_mm", "head_foot_mm", "centre_r_mm", "centre_a_mm", "centre_s_mm", "voxels", "cut_by",
@@ -93,7 +95,7 @@ def manifest(analysis: Analysis, files: Mapping[str, str], machine: Mapping[str,
             "stored_as": str(image.meta.get("stored_dtype", image.voxels.dtype)),
             "voxels_sha256": analysis.voxels_sha256,
         },
-        "options": {k: v for k, v in vars(analysis.options).items() if k not in ("series", "card_id", "findings_card")},
+        "options": {k: v for k, v in vars(analysis.options).items() if k not in _MODELS_AND_PLACES},
         "model": {
             "id": card.id,
             "card_sha256": card.digest,

@@ -3,14 +3,13 @@
 from medfm_core.saliency.curves import CurveSettings, DeletionInsertion, deletion_insertion
 from medfm_core.saliency.energy import EnergyShare, energy_inside
 from medfm_core.saliency.fixed_inputs import FixedInputs
+from medfm_core.saliency.integrated_gradients import IntegratedGradients
 from medfm_core.saliency.methods import METHODS, SaliencyMethod, explain
 from medfm_core.saliency.occlusion import Occlusion
 from medfm_core.saliency.patient import in_patient, write_saliency
 from medfm_core.saliency.randomisation import RandomisedStage, randomisation_check
 from medfm_core.saliency.rollout import attention_rollout
 from medfm_core.saliency.targets import Target, prompt_contrast
-from medfm_core.saliency.token_order import TokenOrder
-from medfm_core.saliency.token_rollout import Readout, token_rollout
 
 __all__ = [
     "METHODS",
@@ -18,12 +17,11 @@ __all__ = [
     "DeletionInsertion",
     "EnergyShare",
     "FixedInputs",
+    "IntegratedGradients",
     "Occlusion",
     "RandomisedStage",
-    "Readout",
     "SaliencyMethod",
     "Target",
-    "TokenOrder",
     "attention_rollout",
     "deletion_insertion",
     "energy_inside",
@@ -31,6 +29,5 @@ __all__ = [
     "in_patient",
     "prompt_contrast",
     "randomisation_check",
-    "token_rollout",
     "write_saliency",
 ]

@@ -11,7 +11,6 @@ from medfm_core.models.totalfm import ImageEncoder
 from medfm_core.saliency.quiet import quiet
 from medfm_core.saliency.recording import record_attention, record_peaks
 from medfm_core.saliency.targets import Target, check_volume, score_volumes
-from medfm_core.saliency.token_order import TokenOrder
 
 
 def attention_rollout(encoder: ImageEncoder, volume: Tensor, target: Target) -> Tensor:
@@ -48,7 +47,7 @@ def attention_rollout(encoder: ImageEncoder, volume: Tensor, target: Target) -> 
     for block in blocks:
         row = row + row @ block
     rows, columns, depth = encoder.config.token_grid(volume.shape[2:])
-    return TokenOrder((depth, rows, columns), axes="HWD").on_grid(row)
+    return row.reshape(rows, columns, depth).permute(2, 0, 1).contiguous()
 
 
 def _weighted_attention(encoder: ImageEncoder, volume: Tensor, target: Target) -> tuple[list[Tensor], list[Tensor]]:

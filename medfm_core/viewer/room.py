@@ -1,62 +1,37 @@
-"""The scene that the viewer shows, and what can be done in it; knows nothing of pages and buttons."""
+"""The scene of a result of CT, and what can be done in it; knows nothing of pages and buttons."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import slicer
-import vtk
 from MedFMLib.findings_table import STATE_WORDS, STATES, wording_of
-from MedFMLib.scene import SlicerScene
 from MedFMLib.scene_errors import SceneError
-from MedFMLib.scene_nodes import fill_image, to_vtk
 from MedFMLib.scene_segments import show_surfaces
-from trame_slicer.core import SlicerApp
+
+from medfm_core.viewer.stage import Stage
 
 if TYPE_CHECKING:
     from MedFMLib.results import Finding
 
     from medfm_core.viewer.sources import Shown
 
-_LEVEL_HU, _WINDOW_HU = 40.0, 400.0
 _QUICK_VOXELS = 8_000_000  # up to here surfaces take seconds, not a minute
 
 
-class Room:
-    """A scene with one result.
+class Room(Stage):
+    """A scene with one result of CT.
 
     Args:
         shown: the result and its scan.
 
     Attributes:
-        app: trame-slicer's application; its views are made by the page.
-        bridge: the scene as the models see it.
         volume: the scan.
     """
 
     def __init__(self, shown: Shown) -> None:
-        vtk.vtkLogger.SetStderrVerbosity(vtk.vtkLogger.VERBOSITY_OFF)  # of a missing display and home folder
-        self.app, self.result = SlicerApp(), shown.result
-        vtk.vtkOutputWindow.GetInstance().SetDisplayModeToNever()
-        scene = self.app.scene
-        slicer.mrmlScene = scene
-        self._legends = slicer.vtkSlicerColorLogic()  # trame-slicer's own logic knows no legends
-        self._legends.SetMRMLApplicationLogic(self.app.app_logic)
-        self._legends.SetMRMLScene(scene)
-        self.bridge = SlicerScene(scene)
-        self.volume = self._add_scan(shown)
+        super().__init__(shown.result)
+        self.volume = self.add_scan(shown.scan, "Scan")
         self.has_surfaces = False
-
-    def _add_scan(self, shown: Shown) -> Any:
-        node = self.app.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Scan")
-        node.SetIJKToRASMatrix(to_vtk(shown.scan.affine.matrix))
-        node.SetAndObserveImageData(fill_image(vtk.vtkImageData(), shown.scan.voxels.transpose(2, 1, 0)))
-        node.CreateDefaultDisplayNodes()
-        display = node.GetDisplayNode()
-        display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-        display.SetAutoWindowLevel(False)
-        display.SetWindowLevel(_WINDOW_HU, _LEVEL_HU)
-        return node
 
     def fill(self) -> None:
         """Show the scan in the views and the organs over it; call it once the views are there.
@@ -130,26 +105,6 @@ class Room:
             raise
         self.draw()
         return True
-
-    def set_opacity(self, opacity: float) -> None:
-        """Set how much the map covers, 0 to 1."""
-        self.bridge.set_saliency_opacity(opacity)
-        self.draw()
-
-    def set_threshold(self, share: float) -> None:
-        """Set from where on the map has colour; see `SlicerScene.set_saliency_threshold`."""
-        self.bridge.set_saliency_threshold(share)
-        self.draw()
-
-    def hide_saliency(self) -> None:
-        """Show no map."""
-        self.bridge.hide_saliency()
-        self.draw()
-
-    def draw(self) -> None:
-        """Draw all views: a slice view does not notice by itself that the blend of its layers changed."""
-        for view in self.app.view_manager.get_views():
-            view.schedule_render()
 
     def show_organs(self, visible: bool) -> None:
         """Show or hide the organs in all views."""

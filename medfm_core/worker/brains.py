@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from medfm_core.embedding import StudyEmbedding
     from medfm_core.io.header import Header
 
-_FOR_CT = ("organs", "hu_offset", "findings", "findings_model", "force", "deterministic")
+_FOR_CT = ("organs", "hu_offset", "findings", "findings_model", "force", "deterministic", "body_model")
 _FOR_BRAINS = ("sequences", "register", "strip", "template")
 SALIENCY = ("present", "none")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from medfm_core.free_text import FreeText
 
 _LOADED: dict[tuple[str, str], FreeText] = {}
-_RENAMED = {"model": "card_id", "findings_model": "findings_card"}
+_RENAMED = {"model": "card_id", "findings_model": "findings_card", "body_model": "body_card"}
 
 
 def options_of(arguments: ScanArguments) -> Options:

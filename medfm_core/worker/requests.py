@@ -54,6 +54,7 @@ class AnalyzeArguments(ScanArguments):
     out: str = ""
     organs: tuple[str, ...] = ()
     saliency: tuple[str, ...] = ("present",)
+    body_model: str | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:

@@ -14,6 +14,8 @@
 | `split` | (optional) `train`, `val` or `test`, for all rows or none |
 | `text` | (optional) report or description |
 | `target.<name>` | (optional) what is to be predicted: numbers or categories; empty: missing |
+| `time.<name>` | (optional) time until an event or the end of what was observed; empty: not known, or it came before |
+| `event.<name>` | (optional) of the same name: 1 where it happened, 0 where it was not seen to |
 | `feature.<name>` | (optional) numbers that come with the volume, such as age or an imaging phenotype; empty: missing |
 | `info.<name>` | (optional) anything else, such as site or scanner, for subgroups |
 
@@ -34,7 +36,7 @@ from training.data.manifest_table import read_table
 SPLITS = ("train", "val", "test")
 REQUIRED = ("subject", "study", "path", "modality")
 OPTIONAL = ("sequence", "series", "organs", "labels", "label_names", "split", "text")
-PREFIXES = ("target.", "feature.", "info.")
+PREFIXES = ("target.", "feature.", "info.", "time.", "event.")
 MOST_LISTED = 20
 
 Value = float | str | None
@@ -58,6 +60,8 @@ class ManifestRow:
         text: report or description.
         targets: what is to be predicted; None where missing.
         features: numbers that come with the volume; None where missing.
+        times: until an event or the end of what was observed, in any unit; None where missing.
+        events: of the same names, 1 or 0; None where missing.
         info: anything else.
     """
 
@@ -78,6 +82,8 @@ class ManifestRow:
     targets: Mapping[str, Value] = field(default_factory=dict)
     features: Mapping[str, float | None] = field(default_factory=dict)
     info: Mapping[str, str] = field(default_factory=dict)
+    times: Mapping[str, float | None] = field(default_factory=dict)
+    events: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -30,6 +30,9 @@ def column_problems(columns: Sequence[str]) -> Problems:
         known = [prefix + tail for prefix in PREFIXES] if dot and tail else [*_KNOWN, *(p + "NAME" for p in PREFIXES)]
         hint = nearest(name, known)
         problems.append((1, f"the column {name!r} is not known{hint}; extra columns are called info.{tail or head}"))
+    for one, other in (("time.", "event."), ("event.", "time.")):
+        alone = [name for name in columns if name.startswith(one) and other + name.removeprefix(one) not in columns]
+        problems += [(1, f"the column {name!r} needs {other + name.removeprefix(one)!r} beside it") for name in alone]
     return problems
 
 
@@ -102,7 +105,9 @@ def _parse_row(
         split=get("split") or None,
         text=get("text"),
         targets={name: _target(column, get(f"target.{name}")) for name, column in targets.items()},
-        features=_features(cells, problem),
+        features=_numbers("feature.", cells, problem),
+        times=_numbers("time.", cells, problem),
+        events=_events(cells, problem),
         info={name.removeprefix("info."): cell for name, cell in cells.items() if name.startswith("info.")},
     )
 
@@ -163,14 +168,24 @@ def _target(column: TargetColumn, cell: str) -> Value:
     return cell if column.categories else _number(cell)
 
 
-def _features(cells: Mapping[str, str], problem: Callable[[str], None]) -> dict[str, float | None]:
-    features: dict[str, float | None] = {}
+def _numbers(prefix: str, cells: Mapping[str, str], problem: Callable[[str], None]) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {}
     for column, cell in cells.items():
-        if column.startswith("feature."):
-            features[column.removeprefix("feature.")] = _number(cell) if cell else None
+        if column.startswith(prefix):
+            numbers[column.removeprefix(prefix)] = _number(cell) if cell else None
             if cell and _number(cell) is None:
                 problem(f"{column} is {cell!r}, which is no finite number; leave it empty if it is missing")
-    return features
+    return numbers
+
+
+def _events(cells: Mapping[str, str], problem: Callable[[str], None]) -> dict[str, float | None]:
+    events = _numbers("event.", cells, problem)
+    for name, value in events.items():
+        if value not in (None, 0.0, 1.0):
+            problem(f"event.{name} is {value:g}; give 1 where it happened, 0 where not, or nothing")
+        if (value is None) != (not cells.get(f"time.{name}")):
+            problem(f"time.{name} and event.{name} must both be given, or neither")
+    return events
 
 
 def _number(cell: str) -> float | None:

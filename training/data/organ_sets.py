@@ -3,11 +3,12 @@
 | organ | where its values are |
 |---|---|
 | table | manifest columns `feature.ORGAN.FIELD`; an empty cell is a measurement that is missing |
-| vectors | tensor `ORGAN` `(n, values)` of the row's safetensors file, `n` up to the organ's count; a row of NaN is missing |
+| vectors | tensor `ORGAN` `(n, values)` of the row's safetensors file, `n` up to the organ's count; NaN: missing |
 | volume | tensor `ORGAN` `(C, D, H, W)` of the same file, in the model's size and intensities |
 
 Measurements are standardised by mean and deviation of the training split, vectors on demand
-(`training.data.vector_scales`); volumes stay as they are. Where the manifest's `organs` lists organs, an organ that is not listed is missing whatever else is given.
+(`training.data.vector_scales`); volumes stay as they are. Where the manifest's `organs` lists organs, an organ that is
+not listed is missing whatever else is given.
 """
 
 from __future__ import annotations

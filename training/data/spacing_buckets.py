@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,7 @@ from training.engine.draw import DrawKey
 
 __all__ = ["SpacingBuckets", "SpacingBucketsConfig"]
 
+_LOG = logging.getLogger(__name__)
 _MOST_OPEN = 128
 _MONITOR_FROM = 2**41  # positions that neither a run nor its monitor reaches
 _BATCHES_FROM = 2**42  # keys of whole batches
@@ -67,7 +69,8 @@ class SpacingBuckets:
             (found, row, key) for found in self._cohorts for row, key in zip(*found.of_split(config.split), strict=True)
         ]
         self._open: OrderedDict[tuple[int, str], StoredVolume] = OrderedDict()
-        self._spacing = [_spacing(self._volume(found, key)) for found, _, key in self._volumes]
+        opened = (self._volume(found, key) for found, _, key in self._volumes)
+        self._spacing, self._slices = zip(*((_spacing(one), one.shape[0]) for one in opened), strict=True)
         self.chances = self._all_chances()
 
     def __len__(self) -> int:
@@ -120,7 +123,8 @@ class SpacingBuckets:
         number = item // self.config.items_per_volume
         degree, factor = self.degree_at(key), 1.0
         if self.chances[number, degree] > 0:
-            factor = self.config.thickening.draw(self._spacing[number], degree, key.rng("thickness"))
+            where = (self._spacing[number], self._slices[number])
+            factor = self.config.thickening.draw(*where, degree, key.rng("thickness"))
         else:
             degree = degree_of_anisotropy(self._spacing[number])
         return self._draw(self.volume(item), degree, factor, key)
@@ -157,8 +161,12 @@ class SpacingBuckets:
         for cohort, found in zip(self.config.cohorts, self._cohorts, strict=True):
             count = len(found.of_split(self.config.split)[0])
             weights += [cohort.weight / total / count] * count
-        ways = np.array([self.config.thickening.chances(spacing) for spacing in self._spacing])
-        return np.array(weights)[:, None] * ways
+        way = self.config.thickening
+        ways = [way.chances(spacing, slices) for spacing, slices in zip(self._spacing, self._slices, strict=True)]
+        chances = np.array(weights)[:, None] * np.array(ways)
+        told = ", ".join(f"{degree}: {share:.1%}" for degree, share in enumerate(chances.sum(axis=0)))
+        _LOG.info("batches by degree of anisotropy: %s", told)
+        return chances
 
     def _draw(
         self, volume: StoredVolume, degree: int, factor: float | None, key: DrawKey | None, fixed: bool = False

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medfm_core.errors import InputError
 from medfm_core.layers.anisotropy import adaptive_patch
+from medfm_core.models.spad_inputs import as_channels
 from medfm_core.models.spad_vit import SpadVitConfig
 from training.engine.objective import Objective
 from training.heads.pyramid_unet import PyramidUNet, PyramidUNetConfig, deep_weights
@@ -73,6 +74,7 @@ class SpadSegmentation(Objective):
     def __init__(self, model_config: SpadVitConfig, config: SpadSegmentationConfig) -> None:
         super().__init__()
         self.config, self._patch = config, adaptive_patch(model_config.patch, config.degree)
+        self._channels = model_config.channels
         self.encoder: nn.Module | None = None
         sizes = PyramidUNetConfig(model_config.patch, config.degree, model_config.channels, config.widths)
         if config.network == "unet":
@@ -118,7 +120,7 @@ class SpadSegmentation(Objective):
 
     def answer(self, batch: dict[str, Tensor]) -> Tensor | list[Tensor]:
         """Logits `(B, outputs, D, H, W)`, in training those of several sizes, the finest first."""
-        image = batch["image"]
+        image = as_channels(batch["image"], self._channels)
         if self.encoder is None:
             found = self.head(image)
             if found.ndim == 6:  # several sizes, put on top of each other

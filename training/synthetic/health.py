@@ -88,7 +88,7 @@ def make_people(count: int, seed: int) -> People:
     """
     age, men, factors = _bodies(count, seed, "people")
     draws = stream(seed, "diseases").random((count, len(DISEASES)))
-    odds = np.stack([_odds(disease, age, men, factors) for disease in DISEASES.values()], axis=1)
+    odds = np.stack([log_odds(disease, age, men, factors) for disease in DISEASES.values()], axis=1)
     diseases = (draws < expit(odds + intercepts())).astype(np.int64)
     site = stream(seed, "sites").integers(len(SITES), size=count)
     return People(age, men, site, factors, diseases)
@@ -97,10 +97,10 @@ def make_people(count: int, seed: int) -> People:
 @lru_cache(maxsize=1)
 def intercepts() -> np.ndarray:
     """Log odds to add to each disease so that it is as frequent as stated, `(13,)`, found on a reference population."""
-    age, men, factors = _bodies(_REFERENCE, 0, "reference population")
+    age, men, factors = reference_population()
     found = []
     for disease in DISEASES.values():
-        odds = _odds(disease, age, men, factors)
+        odds = log_odds(disease, age, men, factors)
         found.append(calibrate(odds, disease.prevalence))
     return np.array(found)
 
@@ -120,7 +120,20 @@ def _bodies(count: int, seed: int, purpose: str) -> tuple[np.ndarray, np.ndarray
     return age, men, factors
 
 
-def _odds(disease: Disease, age: np.ndarray, men: np.ndarray, factors: np.ndarray) -> np.ndarray:
+def reference_population() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Age, sex and factors of many subjects, always the same, to find frequencies on."""
+    return _bodies(_REFERENCE, 0, "reference population")
+
+
+def log_odds(disease: Disease, age: np.ndarray, men: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """How far health, age and sex speak for a disease, `(S,)`.
+
+    Args:
+        disease: which.
+        age: in years, `(S,)`.
+        men: 1 for men, `(S,)`.
+        factors: `(S, 8)`.
+    """
     weights = np.array([disease.factors.get(name, 0.0) for name in FACTORS])
     return factors @ weights + disease.age * _deviations(age) + disease.men * (men - 0.5)
 

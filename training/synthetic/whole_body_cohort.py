@@ -7,6 +7,8 @@
 | `feature.ORGAN.FIELD` | measurements of the organs that come as tables; empty where missing |
 | `feature.age`, `feature.sex` | covariates (sex: 1 for men); `info.site` is the third |
 | `target.NAME` | 1 or 0 for each of the 13 disease categories |
+| `time.NAME` | years to the first diagnosis after the visit, or to the end of follow-up; empty for who has it already |
+| `event.NAME` | 1 for a diagnosis, 0 for the end of follow-up |
 | `info.would_miss` | organs that the subject would lack, of subjects that are complete by the plan |
 | `info.factor_NAME` | the health factors, to look at: no model may read them |
 """
@@ -30,6 +32,7 @@ from medfm_core.progress import SILENT, Progress
 from training.data.manifest_table import write_table
 from training.data.splits import Fractions, split_subjects
 from training.synthetic.health import DISEASES, FACTORS, SITES, People, make_people
+from training.synthetic.incidence import FollowUp, follow_up
 from training.synthetic.missing_organs import MECHANISMS, Mechanism, missing_organs
 from training.synthetic.organ_measures import measure
 
@@ -110,6 +113,7 @@ def make_whole_bodies(plan: WholeBodyPlan, folder: Path, progress: Progress = SI
 def _write_subjects(plan: WholeBodyPlan, folder: Path, progress: Progress) -> list[dict[str, object]]:
     specs = organ_specs()
     people = make_people(plan.count, plan.seed)
+    later = follow_up(people, plan.seed)
     measured = {spec.name: measure(spec, people, plan.seed) for spec in specs}
     names = [f"body_{plan.seed:03d}_{number:06d}" for number in range(plan.count)]
     split = split_subjects(names, plan.seed, FRACTIONS)
@@ -129,7 +133,7 @@ def _write_subjects(plan: WholeBodyPlan, folder: Path, progress: Progress) -> li
             }  # fmt: skip
             would = [spec.name for spec, absent in zip(specs, missing[number], strict=True) if absent]
             row["info.would_miss"] = would if complete[number] else []
-            rows.append(row | _person(people, number) | _fields(specs, given))
+            rows.append(row | _person(people, number) | _later(later, number) | _fields(specs, given))
             stage.advance()
     return rows
 
@@ -142,6 +146,16 @@ def _person(people: People, number: int) -> dict[str, object]:
     }
     cells |= {f"target.{name}": int(people.diseases[number, i]) for i, name in enumerate(DISEASES)}
     return cells | {f"info.factor_{name}": round(float(people.factors[number, i]), 4) for i, name in enumerate(FACTORS)}
+
+
+def _later(later: FollowUp, number: int) -> dict[str, object]:
+    cells: dict[str, object] = {}
+    for place, name in enumerate(DISEASES):
+        time, event = later.time[number, place], later.event[number, place]
+        known = bool(np.isfinite(time))
+        cells[f"time.{name}"] = round(float(time), 3) if known else None
+        cells[f"event.{name}"] = int(event) if known else None
+    return cells
 
 
 def _fields(specs: tuple[OrganSpec, ...], given: dict[str, np.ndarray]) -> dict[str, object]:

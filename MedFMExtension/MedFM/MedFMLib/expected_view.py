@@ -35,7 +35,7 @@ class Plan:
 
     Attributes:
         seconds: by device: expected time, None where nothing is known, and where the figure comes from.
-        memory_gb: planned peak of main memory; None where it does not fit.
+        memory_gb: planned peak of main memory; None where it does not fit, or is not known.
         free_gb: what is free.
         problem: why it does not fit, one sentence; "" where it does.
         warnings: about the scan's geometry.
@@ -60,9 +60,22 @@ class ExpectedModel:
         self._asked: dict[str, Any] | None = None
         self.asking: Asking[Plan] = Asking(client, "plan", _read)
 
-    def update(self, facts: VolumeFacts | None, model: str = "", findings_model: str = "") -> None:
-        """Ask anew where something changed."""
-        arguments = None if facts is None else self._arguments(facts, model, findings_model)
+    def update(
+        self,
+        facts: VolumeFacts | None,
+        model: str = "",
+        findings_model: str = "",
+        brains: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Ask anew where something changed.
+
+        Args:
+            facts: of the volume; None for nothing to expect.
+            model: "" for the default one.
+            findings_model: "" for the default one.
+            brains: further arguments of the request, for brain MRI.
+        """
+        arguments = None if facts is None else {**self._arguments(facts, model, findings_model), **(brains or {})}
         if arguments == self._asked:
             return
         self._asked = arguments
@@ -90,6 +103,8 @@ class ExpectedModel:
             return self.asking.problem
         if plan.problem:
             return plan.problem
+        if plan.memory_gb is None:
+            return f"{plan.free_gb:.1f} GB of memory are free."
         return f"Needs about {plan.memory_gb:.1f} GB of memory; {plan.free_gb:.1f} GB are free."
 
     def accelerator_sentence(self) -> str:

@@ -56,6 +56,12 @@ class SceneHost(Protocol):
     def import_result(self, volume: Volume, result: Result, provenance: Mapping[str, str]) -> None:
         """Take a result into the scene; when it raises, nothing of it may stay there."""
 
+    def import_brain(self, volumes: Mapping[str, Volume], result: Result, provenance: Mapping[str, str]) -> None:
+        """Take a result of brain MRI: the volume of each scan by its name; when it raises, nothing may stay."""
+
+    def show_routing(self, volume: Volume, path: str, title: str) -> None:
+        """Show which expert serves which place of a scan, in the place of any other map."""
+
     def centre_on(self, point_ras: tuple[float, float, float]) -> None:
         """Move the slice views to a point, mm."""
 
@@ -63,7 +69,7 @@ class SceneHost(Protocol):
         """Show a saliency map over its volume."""
 
     def hide_saliency(self) -> None:
-        """Show no saliency map, and the views as they were before."""
+        """Show no map, and the views as they were before."""
 
 
 class Installer(Protocol):

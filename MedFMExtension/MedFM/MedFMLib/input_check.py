@@ -73,9 +73,10 @@ def _warnings(facts: VolumeFacts, modalities: tuple[str, ...]) -> tuple[str, ...
     if max(facts.spacing_mm) > _THICK_MM:
         found.append(f"Slices are {max(facts.spacing_mm):.3g} mm thick; small structures between them are lost.")
     if min(facts.spacing_mm) > 0 and max(facts.spacing_mm) / min(facts.spacing_mm) > _ANISOTROPIC:
-        found.append("The voxels are far from cubes; outlines will be ragged along the long side.")
+        found.append("The voxels are far from cubes; what is found will be ragged along the long side.")
     if min(facts.shape) < _FEW_SLICES:
-        found.append(f"The volume has only {min(facts.shape)} slices in one direction; organs will be cut.")
+        cut = "organs will be cut" if "CT" in modalities else "much of the brain may be outside"
+        found.append(f"The volume has only {min(facts.shape)} slices in one direction; {cut}.")
     if facts.has_result:
         found.append("This volume has a result already; a new one will replace it.")
     return tuple(found)

@@ -8,6 +8,7 @@ from typing import Any
 
 from .panel_advanced import AdvancedPage
 from .panel_analysis import AnalysisPage
+from .panel_brain import BrainPage
 from .panel_dialogs import Dialogs
 from .panel_findings import FindingsPage
 from .panel_install import InstallPage
@@ -61,12 +62,14 @@ class Panel:
         self.timer.setInterval(PUMP_MS)
         toolkit.connect(self.timer, "timeout()", self.tick)
         say(ui.noticeLabel, NOTICE)
-        self.analysis = AnalysisPage(ui, model, toolkit, settings, lambda: around.on_choices(model.choices))
+        keep = lambda: around.on_choices(model.choices)  # noqa: E731
+        self.analysis = AnalysisPage(ui, model, toolkit, settings, keep)
         self.findings = FindingsPage(ui, model, toolkit, dialogs)
         self._pages = (
             InstallPage(ui, model, toolkit),
             self.analysis,
             self.findings,
+            BrainPage(ui, model, toolkit, keep),  # after those whose widgets it hides
             OverlayPage(ui, model, toolkit, around.scene),
             StudyPage(ui, model, toolkit, dialogs),
             WeightsPage(ui, model, toolkit, dialogs),

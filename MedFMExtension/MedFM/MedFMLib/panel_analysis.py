@@ -8,7 +8,7 @@ from typing import Any
 
 from .panel_qt import Toolkit, chosen_of, fill, get, put, say, show
 from .panel_settings import Settings
-from .view_model import FINDINGS, ORGANS, Choices, PanelModel
+from .view_model import FINDINGS, Choices, PanelModel
 from .weights import ModelLine
 
 _NONE = "-"  # stands for no findings model in the menu
@@ -64,6 +64,8 @@ class AnalysisPage:
         """Take choices from elsewhere, such as a scene that was opened."""
         self._model.choose(choices)
         put(self._ui.forceCheck, checked=choices.force)
+        put(self._ui.stripCheck, checked=choices.strip)
+        put(self._ui.registerCheck, checked=choices.register)
 
     def _refresh_input(self) -> None:
         model = self._model
@@ -77,8 +79,9 @@ class AnalysisPage:
 
     def _refresh_choices(self) -> None:
         ui, model, chosen = self._ui, self._model, self._model.choices
-        organs, findings = model.weights.models_for(ORGANS), model.weights.models_for(FINDINGS)
-        fill(ui.modelBox, _entries(organs), chosen.model, self._tip_role)
+        findings = model.weights.models_for(FINDINGS)
+        fill(ui.modelBox, _entries(model.offered()), model.model_id(), self._tip_role)
+        put(ui.modelBoxTitle, text="&Model" if model.is_brain() else "&Organs by")
         without = ((_NONE, "None: organs only", "Outline and measure the organs, and assess no findings"),)
         picked = _NONE if chosen.findings is False else chosen.findings_model
         fill(ui.findingsBox, (*_entries(findings), *without), picked, self._tip_role)
@@ -94,7 +97,7 @@ class AnalysisPage:
         self._model.choose(
             replace(
                 self._model.choices,
-                model=chosen_of(ui.modelBox),
+                model=chosen_of(ui.modelBox) or self._model.choices.model,
                 findings_model="" if findings == _NONE else findings,
                 findings=False if findings == _NONE else None,
                 device=device,

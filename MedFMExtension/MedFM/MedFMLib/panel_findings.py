@@ -8,6 +8,7 @@ from .findings_table import STATE_WORDS, FindingRow, OrganGroup
 from .panel_dialogs import Dialogs
 from .panel_qt import Toolkit, get, put, say, stretch
 from .view_model import PanelModel
+from .whole_body import body_text
 
 _BETWEEN = "\n"
 _NO_MAP = "No saliency map was made for this finding: maps are made for findings that are called present."
@@ -47,6 +48,7 @@ class FindingsPage:
             put(self._boxes[state], text=_counted(STATE_WORDS[state], count))
         row = self._row()
         say(ui.wordingLabel, self._wording(row))
+        say(ui.bodyLabel, body_text(model.run.result))
         has_map = row is not None and row.saliency is not None
         put(ui.saliencyCheck, checked=model.shown is not None, enabled=has_map or model.shown is not None)
         put(ui.reportButton, enabled=model.report() is not None)

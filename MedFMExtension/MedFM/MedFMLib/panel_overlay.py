@@ -31,14 +31,17 @@ class OverlayPage:
     def refresh(self) -> None:
         """Show what is in force."""
         shown, ui = self._model.shown, self._ui
-        for slider in (ui.opacitySlider, ui.thresholdSlider):
-            put(slider, enabled=shown is not None)
+        put(ui.opacitySlider, enabled=shown is not None)
         if shown != self._shown:
             self._shown = shown
-            share = self._scene.saliency_threshold()
+            share = self._scene.saliency_threshold()  # None for a map of experts, which has no threshold
+            put(ui.thresholdSlider, enabled=share is not None)
             if share is not None:
                 put(ui.thresholdSlider, value=round(100 * share))
+            if shown is not None:
                 self._scene.set_saliency_opacity(get(ui.opacitySlider, "value") / 100)
+        elif shown is None:
+            put(ui.thresholdSlider, enabled=False)
         organs = self._organs()
         put(ui.surfacesCheck, enabled=organs is not None)
         if organs is None:

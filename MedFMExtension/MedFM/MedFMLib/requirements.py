@@ -44,6 +44,7 @@ REQUIREMENTS = (
     Requirement("safetensors", "0.4.5", 2),
     Requirement("huggingface_hub", "1.0", 10),
     Requirement("filelock", "3.12", 1),
+    Requirement("isal", "1.6.1", 1),
     Requirement("rich", "13.7", 15),
     Requirement("jinja2", "3.1.5", 3),
     Requirement("matplotlib", "3.8", 60),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .brain_result import ScanResult, expert_colours, scans_of
+
 Point = tuple[float, float, float]
 MANIFEST, LABELS, LABEL_MAP, FINDINGS, REPORT = (
     "analysis.json", "segmentation.json", "segmentation.nii.gz", "findings.csv", "report.html",
@@ -86,6 +88,7 @@ class Result:
         findings: all of them; empty where none were assessed.
         saliency: path of the map by finding and organ.
         warnings: sentences about the input and the result.
+        scans: of brain MRI, which has no structures and no findings; its labels are experts. Empty for CT.
     """
 
     folder: Path
@@ -95,6 +98,12 @@ class Result:
     findings: tuple[Finding, ...]
     saliency: Mapping[tuple[str, str], Path]
     warnings: tuple[str, ...]
+    scans: tuple[ScanResult, ...] = ()
+
+    @property
+    def is_brain(self) -> bool:
+        """Whether it is one of brain MRI."""
+        return bool(self.scans)
 
     @property
     def label_map(self) -> Path:
@@ -105,6 +114,17 @@ class Result:
     def report(self) -> Path:
         """The report, one file for any browser."""
         return self.folder / REPORT
+
+    def grid_of(self, map_file: Path) -> Mapping[str, Any]:
+        """Where the voxels of a map lie, as the manifest says it of the map's scan: `shape` and `affine_ras`.
+
+        Raises:
+            KeyError: the result has no such map, or the manifest does not say it.
+        """
+        for scan in self.scans:
+            if map_file.name in {path.name for path in (scan.saliency, *scan.routing.values()) if path is not None}:
+                return scan.grid
+        return self.manifest["input"]
 
     def centre_of(self, organ: str) -> Point | None:
         """Centre of an organ, mm in RAS; of the structure that it is a part of where it was not outlined by itself."""
@@ -131,17 +151,24 @@ def read_result(folder: str | Path) -> Result:
         manifest = _json(folder / MANIFEST)
         if not str(manifest["schema"]).startswith(_SCHEMA):
             raise ResultError(f"{folder} holds no result of MedFM.")
+        warnings = tuple(str(warning["sentence"]) for warning in manifest["warnings"])
+        if scans := scans_of(folder, manifest):
+            return Result(folder, manifest, {}, _experts(manifest), (), {}, warnings, scans)
         labels = tuple(_label(entry) for entry in _json(folder / LABELS)["labels"])
         titles = {label.name: label.title for label in labels}
         found = {name: _structure(name, titles, entry) for name, entry in manifest["structures"].items()}
         findings = _findings(folder / FINDINGS) if FINDINGS in manifest["files"] else ()
-        warnings = tuple(str(warning["sentence"]) for warning in manifest["warnings"])
         saliency = _saliency(folder, manifest["files"], findings)
     except FileNotFoundError as error:
         raise ResultError(f"{folder} holds no result of MedFM ({Path(error.filename).name} is missing).") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ResultError(f"The result in {folder} is damaged ({type(error).__name__}: {error}).") from error
     return Result(folder, manifest, found, labels, findings, saliency, warnings)
+
+
+def _experts(manifest: Mapping[str, Any]) -> tuple[Label, ...]:
+    colours = enumerate(expert_colours(manifest))
+    return tuple(Label(n + 1, f"expert_{n}", f"Expert {n}", colour, {}, None) for n, colour in colours)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,33 +5,22 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .client import WorkerClient
 from .host import SceneHost, Volume
 from .results import Result, ResultError, read_result
-from .run_parts import RunOptions, RunView, duration, folder_name, provenance_of, time_left
+from .run_job import Job
+from .run_parts import RunOptions, RunView, duration, folder_name, time_left
 from .run_states import RunEvent, RunState, follow
 from .signals import Signal
+from .taking import take_in
 
 VOLUME_GONE = "The input volume was removed; the run was stopped and nothing was imported."
 SCENE_CLOSED = "The scene was closed; the run was stopped."
 _RESULT = "result"
-
-
-@dataclass
-class _Job:
-    """What belongs to one run."""
-
-    volume: Volume
-    folder: Path
-    out: Path
-    started: float = field(default_factory=time.monotonic)
-    request_id: str = ""
-    stopped_because: str = ""
 
 
 class RunModel:
@@ -45,12 +34,13 @@ class RunModel:
         changed: called when `view()` changed.
         finished: called with the volume and the `Result` once it is in the scene.
         result: of the last run that ended well; None before, and after the scene was closed.
-        volume: what it was made of.
+        volume: what it was made of; of brain MRI the first scan.
+        scans: of brain MRI, the volume of each scan by its name in the result; empty for CT.
     """
 
     def __init__(self, client: WorkerClient, host: SceneHost) -> None:
         self._client, self._host = client, host
-        self._job: _Job | None = None
+        self._job: Job | None = None
         self._folders: list[Path] = []
         self._percent, self._stage, self._left, self._left_at = 0.0, "", None, 0.0
         self._message, self._warnings, self._log = "", (), []
@@ -58,9 +48,16 @@ class RunModel:
         self.changed, self.finished = Signal(), Signal()
         self.result: Result | None = None
         self.volume: Volume | None = None
+        self.scans: dict[str, Volume] = {}
 
-    def run(self, volume: Volume, options: RunOptions | None = None) -> bool:
-        """Begin; whether a run could begin."""
+    def run(self, volume: Volume, options: RunOptions | None = None, others: Sequence[Volume] = ()) -> bool:
+        """Begin; whether a run could begin.
+
+        Args:
+            volume: what is analysed.
+            options: how.
+            others: further scans of the same study, of brain MRI; `options.sequences` has one for each, `volume` first.
+        """
         if follow(self.state, RunEvent.START) is None:
             return False
         options = options or RunOptions()
@@ -75,8 +72,8 @@ class RunModel:
                 if options.keep_in
                 else folder / _RESULT
             )
-            self._job = _Job(volume, folder, out)
-            source = self._host.export(volume, str(folder))
+            self._job = Job((volume, *others), options.sequences, folder, out)
+            sources = self._job.export(self._host)
         except Exception as error:  # a full disk, a volume that went away, whatever the host meets
             if self.state is RunState.EXPORTING:
                 known = isinstance(error, ResultError)
@@ -88,25 +85,31 @@ class RunModel:
             return True
         self._stage = "Start"
         self._go(RunEvent.EXPORTED)
-        arguments = options.arguments(source, str(out))
+        arguments = options.arguments(sources, str(out))
         self._job.request_id = self._client.request("analyze", arguments, self._events_of(self._job))
         return True
 
-    def open(self, volume: Volume, folder: str | Path) -> bool:
-        """Take a result that was made before into the scene; whether it could be, else `view()` says why."""
+    def open(self, volumes: Sequence[Volume], folder: str | Path, sequences: Sequence[str] = ()) -> bool:
+        """Take a result that was made before into the scene; whether it could be, else `view()` says why.
+
+        Args:
+            volumes: what it was made of; more than one of brain MRI alone.
+            folder: of the result.
+            sequences: of the volumes, where these are brain MRI.
+        """
         if follow(self.state, RunEvent.START) is None:
             return False
         try:
             result = read_result(folder)
-            self._host.import_result(volume, result, provenance_of(result))
+            self.scans = take_in(self._host, volumes, sequences, result)
         except ResultError as error:
             self._message = str(error)
             self.changed.emit()
             return False
-        self.result, self.volume = result, volume
+        self.result, self.volume = result, _first(self.scans, volumes)
         self._warnings, self._message = result.warnings, "Opened. Research use only, not a diagnosis."
         self.changed.emit()
-        self.finished.emit(volume, result)
+        self.finished.emit(self.volume, result)
         return True
 
     def cancel(self, because: str = "") -> None:
@@ -123,16 +126,16 @@ class RunModel:
 
     def volume_removed(self, volume: Volume) -> None:
         """The host says that a volume left the scene."""
-        if self._job is not None and self._job.volume == volume:
+        if self._job is not None and volume in self._job.volumes:
             self.cancel(VOLUME_GONE)
-        if self.volume == volume:
-            self.result = self.volume = None
+        if self.volume == volume or volume in self.scans.values():
+            self._forget()
             self.changed.emit()
 
     def scene_closed(self) -> None:
         """The host says that the scene was closed."""
         self.cancel(SCENE_CLOSED)
-        self.result = self.volume = None
+        self._forget()
         self._go(RunEvent.RESET)
         self._sweep()
         self.changed.emit()
@@ -141,7 +144,7 @@ class RunModel:
         """The panel goes away: forget everything; what was in the temporary folders is deleted."""
         self._job = None
         self.state = RunState.IDLE
-        self.result = self.volume = None
+        self._forget()
         self._sweep()
         self.changed.clear()
         self.finished.clear()
@@ -163,7 +166,7 @@ class RunModel:
             tuple(self._log[-200:]),
         )
 
-    def _events_of(self, job: _Job) -> Callable[[Mapping[str, Any]], None]:
+    def _events_of(self, job: Job) -> Callable[[Mapping[str, Any]], None]:
         def take(event: Mapping[str, Any]) -> None:
             if job is self._job:  # an event of a run that the panel has forgotten changes nothing
                 self._take(event)
@@ -196,11 +199,11 @@ class RunModel:
         self._stage, self._percent = "Import the result", 1.0
         self._go(RunEvent.RESULT)
         try:
-            if not self._host.is_alive(job.volume):
+            if not all(map(self._host.is_alive, job.volumes)):
                 self._fail(VOLUME_GONE)
                 return
             result = read_result(job.out)
-            self._host.import_result(job.volume, result, provenance_of(result))
+            scans = take_in(self._host, job.volumes, job.sequences, result)
         except ResultError as error:
             self._fail(str(error))
             return
@@ -208,13 +211,13 @@ class RunModel:
             self._fail(f"The result cannot be taken into the scene ({error}). Until Slicer ends it is in {job.out}.")
             return
         seconds = float(event.get("seconds", 0.0))
-        self.result, self.volume = result, job.volume
+        self.result, self.volume, self.scans = result, job.volumes[0], scans
         self._warnings = result.warnings
         self._message = f"Done in {duration(seconds)}. Research use only, not a diagnosis."
         self._job = None
-        _forget_input(job)
+        job.forget_input()
         self._go(RunEvent.IMPORTED)
-        self.finished.emit(job.volume, result)
+        self.finished.emit(self.volume, result)
 
     def _stopped(self, event: RunEvent) -> None:
         self._message = self._job.stopped_because or "Cancelled; nothing was imported."
@@ -236,6 +239,10 @@ class RunModel:
         if job is not None:
             shutil.rmtree(job.folder, ignore_errors=True)
 
+    def _forget(self) -> None:
+        self.result = self.volume = None
+        self.scans = {}
+
     def _sweep(self) -> None:
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -248,8 +255,5 @@ class RunModel:
             self.changed.emit()
 
 
-def _forget_input(job: _Job) -> None:
-    """Delete the copy of the voxels; the result stays for the table, the maps and the report."""
-    for path in job.folder.iterdir():
-        if path != job.out and path.is_file():
-            path.unlink(missing_ok=True)
+def _first(scans: Mapping[str, Volume], volumes: Sequence[Volume]) -> Volume:
+    return next(iter(scans.values()), volumes[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ class RunOptions:
         force: go on although the scan does not look like a CT in Hounsfield units.
         organs: keep only these; empty for all.
         keep_in: folder that keeps the results; "" for a temporary one that goes with the panel.
+        sequences: of the volumes, where these are brain MRI: "T1w", "T2w" or "FLAIR" each; empty for CT.
+        register: whether brain MRI is registered to a template of MNI space.
+        strip: whether the skull is taken away first.
     """
 
     device: str = "auto"
@@ -31,11 +35,27 @@ class RunOptions:
     force: bool = False
     organs: tuple[str, ...] = ()
     keep_in: str = ""
+    sequences: tuple[str, ...] = ()
+    register: bool = False
+    strip: bool = False
 
-    def arguments(self, source: str, out: str) -> dict[str, Any]:
-        """The arguments of the request."""
+    def arguments(self, sources: Sequence[str], out: str) -> dict[str, Any]:
+        """The arguments of the request: one source of CT, or the scans of one study of brain MRI."""
+        if self.sequences:
+            return self._of_brains(sources, out)
+        source = sources[0]
         chosen = {"model": self.model, "findings_model": self.findings_model, "organs": list(self.organs)}
         fixed = {"source": source, "out": out, "device": self.device, "findings": self.findings, "force": self.force}
+        return fixed | {name: value for name, value in chosen.items() if value}
+
+    def _of_brains(self, sources: Sequence[str], out: str) -> dict[str, Any]:
+        fixed = {"source": list(sources), "out": out, "device": self.device, "modality": "MR"}
+        chosen = {
+            "model": self.model,
+            "sequences": list(self.sequences),
+            "register": self.register,
+            "strip": "auto" if self.strip else "",
+        }
         return fixed | {name: value for name, value in chosen.items() if value}
 
 

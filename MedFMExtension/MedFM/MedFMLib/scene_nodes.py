@@ -88,3 +88,9 @@ def place_under(scene: slicer.vtkMRMLScene, node: slicer.vtkMRMLNode, parent: sl
 def _item(hierarchy: slicer.vtkMRMLSubjectHierarchyNode, node: slicer.vtkMRMLNode, above: int) -> int:
     """The node's item; Slicer makes it by itself, the bare scene does not."""
     return hierarchy.GetItemByDataNode(node) or hierarchy.CreateItem(above, node)
+
+
+def referenced(node: slicer.vtkMRMLNode, role: str) -> list[slicer.vtkMRMLNode]:
+    """What a node refers to in a role, as far as it is still there."""
+    found = (node.GetNthNodeReference(role, index) for index in range(node.GetNumberOfNodeReferences(role)))
+    return [other for other in found if other is not None]

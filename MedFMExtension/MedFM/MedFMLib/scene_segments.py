@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import slicer
@@ -20,7 +21,7 @@ def add_segmentation(
 ) -> slicer.vtkMRMLSegmentationNode:
     """Add the organs of a result.
 
-    Slicer's import copies each structure out of the map and merges it again, 16 s for 117 structures; handing all
+    Slicer's own import copies each structure out of the map and merges it again, 16 s for 117 structures; handing all
     segments one map, as Slicer holds it in the end, takes a tenth of a second.
 
     Args:
@@ -32,42 +33,85 @@ def add_segmentation(
     Returns:
         The node, below the volume in the subject hierarchy, with the volume's geometry as its reference.
     """
-    image = fill_image(slicer.vtkOrientedImageData(), labels)
-    image.SetGeometryFromImageToWorldMatrix(to_vtk(ijk_to_ras(volume)))
-    shown = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256))
-    segments = {label.name: _segment(label, image, result) for label in result.labels if label.value in shown}
-    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{volume.GetName()} organs")
-    node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    for name, segment in segments.items():
-        node.GetSegmentation().AddSegment(segment, name)
+    tags = Tags(result.manifest["model"]["id"], lambda label: _organ_tags(label, result))
+    node = add_labels(scene, f"{volume.GetName()} organs", (result.labels, labels), volume, tags)
     display = node.GetDisplayNode()
     display.SetOpacity2DFill(_FILLED)
     display.SetOpacity2DOutline(1.0)
+    return node
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What is written on segments.
+
+    Attributes:
+        model: id of the model that drew them.
+        own: what MedFM itself writes on the segment of a label.
+    """
+
+    model: str
+    own: Callable[[Label], Mapping[str, str]]
+
+    def of(self, label: Label) -> dict[str, str]:
+        """Terminology, what DICOM says of the algorithm (without it an export says MANUAL), and our own."""
+        return {
+            slicer.vtkSegment.GetTerminologyEntryTagName(): terminology(label),
+            "DICOM.SegmentAlgorithmType": "AUTOMATIC",
+            "DICOM.SegmentAlgorithmName": f"MedFM {self.model}",
+            f"{PREFIX}Model": self.model,
+            **self.own(label),
+        }
+
+
+def add_labels(
+    scene: slicer.vtkMRMLScene,
+    name: str,
+    drawn: tuple[Sequence[Label], np.ndarray],
+    volume: slicer.vtkMRMLVolumeNode,
+    tags: Tags,
+) -> slicer.vtkMRMLSegmentationNode:
+    """Add a label map.
+
+    Args:
+        scene: where to.
+        name: of the node.
+        drawn: the labels, and `(k, j, i)` uint8 on the volume's grid; a label that no voxel has gets no segment.
+        volume: what was analysed.
+        tags: of the segments.
+
+    Returns:
+        The node, below the volume in the subject hierarchy, with the volume's geometry as its reference.
+    """
+    known, labels = drawn
+    image = fill_image(slicer.vtkOrientedImageData(), labels)
+    image.SetGeometryFromImageToWorldMatrix(to_vtk(ijk_to_ras(volume)))
+    shown = np.flatnonzero(np.bincount(labels.reshape(-1), minlength=256))
+    segments = {label.name: _segment(label, image, tags) for label in known if label.value in shown}
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    for segment_id, segment in segments.items():
+        node.GetSegmentation().AddSegment(segment, segment_id)
     place_under(scene, node, volume)
     return node
 
 
-def _segment(label: Label, image: slicer.vtkOrientedImageData, result: Result) -> slicer.vtkSegment:
+def _segment(label: Label, image: slicer.vtkOrientedImageData, tags: Tags) -> slicer.vtkSegment:
     segment = slicer.vtkSegment()
     segment.SetName(label.title)
     segment.SetColor(*(part / 255 for part in label.colour))
     segment.SetLabelValue(label.value)
     segment.AddRepresentation(_LABEL_MAP, image)
-    for name, value in _tags(label, result).items():
+    for name, value in tags.of(label).items():
         segment.SetTag(name, value)
     return segment
 
 
-def _tags(label: Label, result: Result) -> Mapping[str, str]:
-    """Terminology, what DICOM says of the algorithm (without it an export says MANUAL), and our own."""
-    structure, model = result.structures[label.name], result.manifest["model"]["id"]
+def _organ_tags(label: Label, result: Result) -> Mapping[str, str]:
+    structure = result.structures[label.name]
     return {
-        slicer.vtkSegment.GetTerminologyEntryTagName(): terminology(label),
-        "DICOM.SegmentAlgorithmType": "AUTOMATIC",
-        "DICOM.SegmentAlgorithmName": f"MedFM {model}",
         f"{PREFIX}Organ": label.name,
-        f"{PREFIX}Model": model,
         f"{PREFIX}State": structure.state,
         f"{PREFIX}Reason": structure.reason,
     }

@@ -18,7 +18,7 @@ OPACITY = 0.6
 
 def show_over(
     scene: slicer.vtkMRMLScene,
-    overlay: slicer.vtkMRMLScalarVolumeNode,
+    overlay: slicer.vtkMRMLScalarVolumeNode | None,
     volume: slicer.vtkMRMLScalarVolumeNode,
     opacity: float = OPACITY,
 ) -> None:
@@ -26,7 +26,7 @@ def show_over(
 
     Args:
         scene: whose views.
-        overlay: the map.
+        overlay: the map; None shows the volume alone, as below a segmentation.
         volume: what lies below it.
         opacity: of the map, 0 to 1.
     """
@@ -34,7 +34,7 @@ def show_over(
         _remember(view, overlay)
         change = view.StartModify()
         view.SetBackgroundVolumeID(volume.GetID())
-        view.SetForegroundVolumeID(overlay.GetID())
+        view.SetForegroundVolumeID(_id_of(overlay))
         view.SetForegroundOpacity(opacity)
         view.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
         view.EndModify(change)
@@ -82,7 +82,11 @@ def centre_views(scene: slicer.vtkMRMLScene, point: tuple[float, float, float]) 
         crosshair.SetCrosshairRAS(*point)
 
 
-def _remember(view: slicer.vtkMRMLSliceCompositeNode, overlay: slicer.vtkMRMLScalarVolumeNode) -> None:
+def _id_of(node: slicer.vtkMRMLNode | None) -> str | None:
+    return None if node is None else node.GetID()
+
+
+def _remember(view: slicer.vtkMRMLSliceCompositeNode, overlay: slicer.vtkMRMLScalarVolumeNode | None) -> None:
     """Keep what the view shows, unless it shows one of our maps already."""
     ours = view.GetNodeReferenceID(f"{_BEFORE}Overlay")
     if view.GetAttribute(_BEFORE) is None or view.GetForegroundVolumeID() != ours:
@@ -91,7 +95,7 @@ def _remember(view: slicer.vtkMRMLSliceCompositeNode, overlay: slicer.vtkMRMLSca
         for layer in _LAYERS:
             shown = getattr(view, f"Get{layer}VolumeID")()
             view.SetNodeReferenceID(f"{_BEFORE}{layer}", shown)
-    view.SetNodeReferenceID(f"{_BEFORE}Overlay", overlay.GetID())
+    view.SetNodeReferenceID(f"{_BEFORE}Overlay", _id_of(overlay))
 
 
 def _put_back(view: slicer.vtkMRMLSliceCompositeNode, state: dict) -> None:

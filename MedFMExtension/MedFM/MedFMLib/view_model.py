@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from .client import PROTOCOL, WorkerClient, WorkerState
+from .brain_case import NO_MODEL, BrainCase, is_mr, offered_models
+from .brain_maps import SALIENCY, BrainMap, brain_maps
+from .choices import Choices
+from .client import WorkerClient, WorkerState
+from .diagnosis import diagnosis
 from .expected_view import ExpectedModel
 from .findings_table import FindingRow, FindingsTable
 from .host import Installer, SceneHost, Volume, VolumeFacts
@@ -16,27 +18,13 @@ from .install import InstallModel, InstallState
 from .launch import Launch
 from .results import Result, ResultError
 from .run import RunModel
-from .run_parts import RunOptions
 from .signals import Signal
 from .studies import StudyModel
 from .transport import PipeTransport, Transport
-from .weights import FINDINGS, ORGANS, ModelLine, WeightsModel
+from .weights import BRAINS, FINDINGS, ORGANS, ModelLine, WeightsModel
 
 PRIVACY = "Nothing leaves this computer: everything is computed here, and no usage figures are sent."
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user chose; settings of the machine and of the case alike."""
-
-    model: str = ""
-    findings_model: str = ""
-    device: str = "auto"
-    findings: bool | None = None
-    force: bool = False
-    organs: tuple[str, ...] = ()
-    keep_in: str = ""
 
 
 class PanelModel:
@@ -49,11 +37,12 @@ class PanelModel:
         open_transport: starts a process.
 
     Attributes:
-        client, install, weights, expected, run, findings, study: the parts, each with its own `changed`.
+        client, install, weights, expected, run, findings, study, brain: the parts, each with its own `changed`.
         changed: called when one of them changed.
         volume: the chosen input; None for none.
         choices: what the user chose.
-        shown: the finding whose saliency map is shown, with its organ; None for none.
+        shown: the finding whose saliency map is shown, with its organ, or of brain MRI the kind of the map and its
+            key; None for none.
         problem: what the scene could not do last, one sentence; "" where it could.
     """
 
@@ -70,7 +59,7 @@ class PanelModel:
         self.install = InstallModel(launch, installer, open_transport)
         self.weights, self.expected = WeightsModel(self.client), ExpectedModel(self.client)
         self.run = RunModel(self.client, host)
-        self.findings, self.study = FindingsTable(), StudyModel(self.client)
+        self.findings, self.study, self.brain = FindingsTable(), StudyModel(self.client), BrainCase(host)
         self.volume: Volume | None = None
         self.choices = Choices()
         self.shown: tuple[str, str] | None = None
@@ -101,6 +90,7 @@ class PanelModel:
             self._facts = None if volume is None else self._host.facts(volume)
         except ResultError as error:
             self.problem = str(error)
+        self.brain.set_volume(0, volume)
         self._plan()
         self.changed.emit()
 
@@ -110,10 +100,24 @@ class PanelModel:
         self._plan()
         self.changed.emit()
 
+    def offered(self) -> tuple[ModelLine, ...]:
+        """The models that the chosen volume can be analysed with, the default one first."""
+        return offered_models(self.weights, self._facts)
+
+    def model_id(self) -> str:
+        """The one that is in force: what was chosen where it is offered, else the first one; "" for none."""
+        line = self._model()
+        return line.id if line else ""
+
+    def is_brain(self) -> bool:
+        """Whether the chosen volume is brain MRI, or the model in force is one for it."""
+        line = self._model()
+        return line.task == BRAINS if line is not None else is_mr(self._facts)
+
     def input_check(self) -> InputCheck:
         """What is said of the chosen volume."""
         line = self._model()
-        return check_input(self._facts, line.modality if line else ("CT",))
+        return check_input(self._facts, line.modality if line else ("MR",) if self.is_brain() else ("CT",))
 
     def why_not(self) -> str:
         """Why Run cannot be pressed, for its tool tip; "" where it can."""
@@ -126,7 +130,9 @@ class PanelModel:
         if self.problem and self._facts is None:
             return self.problem
         check = self.input_check()
-        return "" if check.can_run else (check.problems or (check.headline,))[0]
+        if not check.can_run:
+            return (check.problems or (check.headline,))[0]
+        return "" if not self.is_brain() else self.brain.problem() if self._model() else NO_MODEL
 
     def press_run(self) -> None:
         """The one button: run, or cancel what runs."""
@@ -134,11 +140,20 @@ class PanelModel:
             self.run.cancel()
         elif not self.why_not():
             self.hide_saliency()
-            self.run.run(self.volume, self._options())
+            if self.is_brain():
+                sequences = tuple(scan.sequence for scan in self.brain.scans())
+                others = [scan.volume for scan in self.brain.scans()[1:]]
+                self.run.run(self.volume, self.choices.options(self.model_id(), sequences), others)
+            else:
+                self.run.run(self.volume, self.choices.options(self._named()))
 
     def open_result(self, folder: str | Path) -> bool:
         """Show a result of the chosen volume that was made before; whether it is one."""
-        return self.volume is not None and self.run.open(self.volume, folder)
+        if self.volume is None:
+            return False
+        scans = self.brain.scans() or ()
+        volumes = [scan.volume for scan in scans] or [self.volume]
+        return self.run.open(volumes, folder, [scan.sequence for scan in scans])
 
     def click(self, finding: str, organ: str) -> bool:
         """A line of the table was clicked: centre the views on its organ, and show its saliency map if it has one."""
@@ -155,6 +170,31 @@ class PanelModel:
         self.changed.emit()
         return row.centre_ras is not None
 
+    def show_map(self, key: str) -> bool:
+        """Show a map of brain MRI in the place of any other; whether the result has it, and it could be shown.
+
+        Args:
+            key: of one of `maps()`; "" hides what is shown.
+        """
+        chosen = next((one for one in self.maps() if one.key == key), None)
+        volume = None if chosen is None else self.run.scans.get(chosen.scan)
+        self.problem = ""
+        if volume is None or not self._host.is_alive(volume):
+            self.hide_saliency()
+            return False
+        show = self._host.show_saliency if chosen.kind == SALIENCY else self._host.show_routing
+        try:
+            show(volume, str(chosen.path), chosen.title)
+            self.shown = chosen.kind, chosen.key
+        except ResultError as error:
+            self.problem = str(error)
+        self.changed.emit()
+        return not self.problem
+
+    def maps(self) -> tuple[BrainMap, ...]:
+        """The maps of a result of brain MRI whose scans are in the scene; none for CT."""
+        return tuple(one for one in brain_maps(self.run.result) if one.scan in self.run.scans)
+
     def hide_saliency(self) -> None:
         """Show no map, and the views as they were."""
         if self.shown is not None:
@@ -169,10 +209,11 @@ class PanelModel:
 
     def volume_removed(self, volume: Volume) -> None:
         """The host says that a volume left the scene."""
-        was_of_result = self.run.volume == volume
+        was_of_result = self.run.volume == volume or volume in self.run.scans.values()
         self.run.volume_removed(volume)
         if was_of_result:
             self._show(None)
+        self.brain.volume_removed(volume)
         if self.volume == volume:
             self.set_volume(None)
 
@@ -180,6 +221,7 @@ class PanelModel:
         """The host says that the scene was closed; the worker goes on, its run does not."""
         self.run.scene_closed()
         self._show(None)
+        self.brain.forget()
         self.set_volume(None)
 
     def settings_changed(self) -> None:
@@ -200,19 +242,7 @@ class PanelModel:
 
     def diagnosis(self) -> str:
         """A text for a bug report: versions, devices, states, the last log; no names of patients, volumes or files."""
-        hello, install = self.client.hello, self.install.view()
-        devices = ", ".join(f"{d.name} ({d.title})" for d in self.client.devices or ()) or "not known"
-        lines = [
-            f"MedFM panel, protocol {PROTOCOL}; Python {platform.python_version()}, {platform.platform()}",
-            f"Worker: {self.client.state.value}; medfm {hello.get('medfm')}, Python {hello.get('python')}, "
-            f"torch {hello.get('torch')}",
-            f"Devices: {devices}",
-            f"Installation: {install.state.value}; length of its path {len(install.python)}; {install.message}",
-            *(f"  {line.text}" for line in install.packages),
-            f"Run: {self.run.state.value}",
-            *(f"  {line}" for line in self.client.log()[-20:]),
-        ]
-        return "\n".join(lines)
+        return diagnosis(self.client, self.install, self.run)
 
     def _connect(self) -> None:
         for part in (self.client, self.install, self.weights, self.run, self.findings):
@@ -220,6 +250,8 @@ class PanelModel:
         for asking in (self.expected.asking, self.study.question, self.study.similar, self.study.export):
             asking.changed.connect(self.changed.emit)
         self.run.finished.connect(lambda volume, result: self._show(result))
+        self.brain.changed.connect(self._plan)
+        self.brain.changed.connect(self.changed.emit)
         self.install.changed.connect(self._installed)
         self.weights.listed.connect(self._plan)
         self.client.changed.connect(self._plan)
@@ -240,28 +272,27 @@ class PanelModel:
         self.hide_saliency()
         self.findings.show(result)
         self.study.show(result)
+        for first in self.maps()[:1]:  # nothing else of brain MRI is seen in the views
+            self.show_map(first.key)
 
     def _plan(self) -> None:
         """Ask what a run will take, once the worker is there to say it."""
         if self.client.state is WorkerState.READY and self.client.devices is not None:
             facts = self._facts if self.input_check().can_run else None
-            self.expected.update(facts, self.choices.model, self.choices.findings_model)
+            if not self.is_brain():
+                self.expected.update(facts, self._named(), self.choices.findings_model)
+                return
+            asked = {"scans": max(1, len(self.brain.scans())), "register": self.choices.register}
+            asked["strip"] = "auto" if self.choices.strip else None
+            self.expected.update(facts if self.model_id() else None, self.model_id(), brains=asked)
 
     def _model(self) -> ModelLine | None:
-        listed: Mapping[str, ModelLine] = {line.id: line for line in self.weights.models_for(ORGANS)}
+        listed: Mapping[str, ModelLine] = {line.id: line for line in self.offered()}
         return listed.get(self.choices.model) or next(iter(listed.values()), None)
 
-    def _options(self) -> RunOptions:
-        chosen = self.choices
-        return RunOptions(
-            chosen.device,
-            chosen.model,
-            chosen.findings_model,
-            chosen.findings,
-            chosen.force,
-            chosen.organs,
-            chosen.keep_in,
-        )
+    def _named(self) -> str:
+        """The model to name in a request about CT: none where the default one is meant, or another kind was chosen."""
+        return self.choices.model if self.choices.model in {line.id for line in self.offered()} else ""
 
 
 __all__ = ["FINDINGS", "NOTICE", "ORGANS", "PRIVACY", "Choices", "PanelModel"]

@@ -10,7 +10,7 @@ from .asking import Asking
 from .client import WorkerClient
 from .signals import Signal
 
-ORGANS, FINDINGS = "organ_segmentation", "findings"
+ORGANS, FINDINGS, BRAINS = "organ_segmentation", "findings", "brain_embedding"
 _PLACES = {"shipped": "comes with MedFM", "file": "in a folder", "hub": "not here", "fetched": "here"}
 
 
@@ -74,7 +74,7 @@ class ModelLine:
     @property
     def line(self) -> str:
         """Title, size, licence, modality and coverage in one line, for menus."""
-        count = f"{len(self.covers)} structures" if self.covers else ""
+        count = f"{len(self.covers)} structures" if self.covers else "brain" if self.task == BRAINS else ""
         facts = (self.size, self.licence, " or ".join(self.modality), count, self.where)
         return f"{self.title} ({', '.join(filter(None, facts))})"
 

@@ -83,8 +83,8 @@ def test_every_widget_of_the_scene_is_given_it_and_every_bound_member_exists(mod
     takers = {w.get("name") for w in root.iter("widget") if w.get("class").startswith("qMRML")} - {"MedFM"}
     assert takers == {connection.findtext("receiver") for connection in root.iter("connection")}
     members = [p.findtext("string") for p in root.iter("property") if p.get("name") == "SlicerParameterName"]
-    assert members == ["inputVolume"]
-    assert hasattr(module.MedFMParameterNode, "inputVolume")
+    assert members == ["inputVolume", "secondVolume", "thirdVolume"]
+    assert all(hasattr(module.MedFMParameterNode, member) for member in members)
 
 
 def test_every_widget_class_of_the_file_has_a_counterpart_outside_slicer():

@@ -5,6 +5,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+from brain_toys import brain_card
 from fake_slices import oval
 from PIL import Image
 from spad_cards import encoder_card, tokenizer_card
@@ -12,7 +13,9 @@ from spad_cards import encoder_card, tokenizer_card
 from medfm_core.cli import main
 from medfm_core.commands.images import places
 from medfm_core.embedding_files import read_embeddings
+from medfm_core.image_source import open_image
 from medfm_core.io import read_volume
+from medfm_core.io.picture import read_image
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,33 @@ def test_the_same_image_gives_the_same_vector(folder, tmp_path):
         assert main([*command, "--model", card(folder, "toy-vit.v1")]) == 0
     one, other = ((tmp_path / name / "embeddings.safetensors").read_bytes() for name in ("a", "b"))
     assert one == other
+
+
+@pytest.mark.parametrize("name", ["ct.nii.gz", "flat.png"])
+def test_what_a_vector_depends_on_lies_on_the_inputs_grid(folder, tmp_path, capsys, name):
+    command = ["embed", str(folder / name), "--saliency", "--out", str(tmp_path), "--quiet"]
+    assert main([*command, "--model", card(folder, "toy-vit.v1")]) == 0
+    given, found = open_image(folder / name), read_image(tmp_path / "saliency.nii.gz")
+    assert found.shape == given.shape
+    assert np.array_equal(found.affine.matrix, given.affine.matrix)
+    assert 0 <= found.voxels.min() < found.voxels.max() <= 1
+    facts = json.loads((tmp_path / "embed.json").read_text())["saliency"]
+    assert facts["files"] == ["saliency.nii.gz", "saliency.png"]
+    assert 0.1 <= facts["top_tenth"] <= 1
+    with Image.open(tmp_path / "saliency.png") as picture:
+        assert min(picture.size) > 300
+    plain = ["embed", str(folder / name), "--out", str(tmp_path / "plain"), "--quiet"]
+    assert main([*plain, "--model", card(folder, "toy-vit.v1")]) == 0
+    one, other = ((place / "embeddings.safetensors").read_bytes() for place in (tmp_path, tmp_path / "plain"))
+    assert one == other
+    assert not (tmp_path / "plain" / "saliency.nii.gz").exists()
+
+
+def test_brain_models_are_explained_elsewhere(folder, tmp_path, capsys):
+    command = ["embed", str(folder / "mr.nii.gz"), "--saliency", "--out", str(tmp_path / "x")]
+    assert main([*command, "--model", str(brain_card(tmp_path))]) == 2
+    assert "medfm analyze" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_reconstruction_lies_on_the_inputs_grid(folder, tmp_path, capsys):

@@ -141,12 +141,14 @@ def test_checkpointing_keeps_the_gradients():
 
 def test_the_sizes_have_the_seven_organs():
     for size, values in sizes().items():
+        if size == "ct":  # over an encoder that knows neither brain nor fat
+            continue
         config = from_dict(PanFMConfig, values, size)
         assert config.names == SEVEN
         with torch.device("meta"):
             count = sum(p.numel() for p in PanFM(config).parameters())
         assert count < 1e5 if size == "tiny" else 85e6 < count < 130e6
-    assert set(sizes()) == {"tiny", "base"}
+    assert set(sizes()) == {"tiny", "base", "ct"}
     assert PanFMConfig().names == SEVEN
 
 

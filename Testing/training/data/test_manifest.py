@@ -180,3 +180,17 @@ def test_a_spreadsheet_with_a_byte_order_mark_and_blank_lines(tmp_path, rows):
     lines = path.read_text().splitlines()
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines[:2], ",,,,", *lines[2:]]).encode())
     assert [row.number for row in read_manifest(path).rows] == [2, 4, 5, 6]
+
+
+def test_times_to_events_come_in_pairs(tmp_path, rows):
+    rows[0] |= {"time.stroke": "3.5", "event.stroke": "1"}
+    read = read_manifest(write_manifest(tmp_path / "m.csv", rows))
+    assert (read.rows[0].times, read.rows[0].events) == ({"stroke": 3.5}, {"stroke": 1.0})
+    assert (read.rows[1].times, read.rows[1].events) == ({"stroke": None}, {"stroke": None})
+    rows[1] |= {"time.stroke": "2", "event.stroke": ""}
+    rows[2] |= {"time.stroke": "2", "event.stroke": "0.5"}
+    said = refused(tmp_path, rows)
+    assert "row 3: time.stroke and event.stroke must both be given, or neither" in said
+    assert "row 4: event.stroke is 0.5" in said
+    alone = [{**{k: v for k, v in row.items() if "stroke" not in k}, "time.stroke": "1"} for row in rows]
+    assert "needs 'event.stroke' beside it" in refused(tmp_path, alone)

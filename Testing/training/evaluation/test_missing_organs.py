@@ -15,12 +15,15 @@ from sklearn.metrics import roc_auc_score
 from medfm_core.errors import InputError
 from medfm_core.models.pan_fm import PanFM
 from training import study_missing_organs, synthesize_cohort
+from training.evaluation.cox_probe import EventRows, fit_cox_probe
 from training.evaluation.missing_organs.auroc import ManyAurocs
 from training.evaluation.missing_organs.baselines import Splits, complete_cases, imputation, late_fusion, single_organs
+from training.evaluation.missing_organs.concordances import ManyConcordances
 from training.evaluation.missing_organs.networks import FineTuning, attention_of, embed, fine_tuned
 from training.evaluation.missing_organs.parts import StudyPart
 from training.evaluation.missing_organs.scenarios import make_scenarios
 from training.evaluation.missing_organs.study import StudyConfig, run_study
+from training.evaluation.survival import concordance
 
 NAMES = tuple(organ.name for organ in ORGANS)
 
@@ -111,6 +114,49 @@ def test_fine_tuning_learns_and_leaves_the_network_as_it_is():
     assert attention["sum"].sum() == pytest.approx(1, abs=1e-5)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.booleans())
+def test_fast_concordances_are_those_of_the_definition(seed, ties):
+    rng = np.random.default_rng(seed)
+    time = np.round(rng.random((30, 2)), 1 if ties else 9)
+    time[rng.random((30, 2)) < 0.1] = np.nan
+    event = (rng.random((30, 2)) < 0.4).astype(float)
+    risks = [np.round(rng.random((30, 2)), 1 if ties else 9) for _ in range(3)]
+    rows = rng.integers(0, 30, 30)
+    found = ManyConcordances(time, event, risks).by_event(rows)
+    for number, risk in enumerate(risks):
+        for place in range(2):
+            target = np.stack([time[rows, place], event[rows, place]], axis=1)
+            wanted = concordance(target, risk[rows, place]).value
+            if wanted is None:
+                assert np.isnan(found[number, place])
+            else:
+                assert found[number, place] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_hazards_are_read_from_features_and_what_nobody_had_is_the_same_for_all():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 4)) * [1, 5, 1, 1] + 3
+    time = rng.exponential(np.exp(-1.5 * (features[:, :1] - 3)), size=(400, 1)).repeat(2, axis=1)
+    event = np.stack([time[:, 0] < 3, np.zeros(400)], axis=1)
+    time = np.minimum(time, 3)
+    train, val, test = (
+        EventRows(features[s], time[s], event[s]) for s in (slice(250), slice(250, 300), slice(300, 400))
+    )
+    risk = fit_cox_probe(train, val).predict(test.features)
+    assert concordance(np.stack([test.time[:, 0], test.event[:, 0]], 1), risk[:, 0]).value > 0.75
+    assert np.ptp(risk[:, 1]) == 0
+    with pytest.raises(InputError, match="not finite"):
+        EventRows(features * np.nan, time, event)
+
+
+def test_times_are_needed_where_they_are_asked_for():
+    torch.manual_seed(0)
+    config = StudyConfig(("all",), ("covariates",), incident=True, with_covariates=False)
+    with pytest.raises(InputError, match="no times to events"):
+        run_study({"train": SPLITS.train, "val": SPLITS.val, "test": TEST}, {"one": [PanFM(MODEL).eval()]}, config)
+
+
 def test_the_study_compares_arms_over_seeds_on_the_same_subjects():
     models = []
     for seed in range(2):
@@ -149,7 +195,8 @@ def test_the_command_trains_and_compares(tmp_path, monkeypatch, capsys):
     )
     command = ["--config", str(recipe), "--out", str(tmp_path / "study"), "--arms", "random",
                "sharp=saliency,objective.mask.temperature=0.03", "--seeds", "1", "--scenarios", "all", "natural",
-               "--baselines", "covariates", "--fine-tune", "random weights", "--fine-tune-steps", "2"]  # fmt: skip
+               "--baselines", "covariates", "--fine-tune", "random weights", "--fine-tune-steps", "2",
+               "--incident"]  # fmt: skip
     assert study_missing_organs.main(command) == 0
     page = (tmp_path / "study" / "study.md").read_text()
     data = json.loads((tmp_path / "study" / "study.json").read_text())
@@ -159,6 +206,13 @@ def test_the_command_trains_and_compares(tmp_path, monkeypatch, capsys):
         "covariates", "supervised, modality dropout", "supervised, no dropout",
     }  # fmt: skip
     assert "| sharp, frozen |" in page
+    later = {(row["model"], row["scenario"]): row for row in data["incident"]}
+    assert {name for name, _ in later} == networks | {f"{name} + covariates" for name in networks} | {
+        "covariates", "mean imputation"}  # fmt: skip
+    assert {scenario for _, scenario in later} == {"all organs", "natural pattern"}
+    assert 0 <= later["covariates", "all organs"]["concordance"]["value"] <= 1
+    assert set(later["sharp, frozen", "all organs"]["by_event"]) >= {"circulatory", "digestive"}
+    assert "mean concordance" in page
     assert "never how well a disease is told in patients" in " ".join(page.split())
     log = (tmp_path / "study" / "sharp-1" / "log.csv").read_text().splitlines()
     for name in ("organ_share/adipose", "share_entropy/sum", "sensitivity/brain", "organ_hidden/liver"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from spad_cards import VIT, encoder_card
@@ -32,6 +34,20 @@ def test_it_learns_what_is_bright(network):
     assert float(objective(batch)["loss"].detach()) < 0.75 * first
     answer = objective.eval().answer(batch)
     assert answer.shape == (2, 2, 4, 16, 16)
+
+
+@pytest.mark.parametrize("network", ["spad", "unet"])
+def test_grey_images_fit_a_network_for_colour(network):
+    if network == "unet":
+        pytest.importorskip("monai")
+    model = replace(MODEL, channels=3)
+    objective = SpadSegmentation(model, SpadSegmentationConfig(degree=1, network=network, widths=WIDTHS)).eval()
+    with torch.no_grad():
+        grey, colour = (
+            objective.answer(batch_of()),
+            objective.answer({"image": batch_of()["image"].expand(-1, 3, -1, -1, -1)}),
+        )
+    assert torch.equal(grey, colour)
 
 
 def test_a_frozen_encoder_stays_as_it_was(tmp_path):

@@ -12,7 +12,9 @@ from sklearn.metrics import roc_auc_score
 from medfm_core.errors import InputError
 from training import synthesize_cohort
 from training.data.manifest import read_manifest
+from training.evaluation.survival import concordance
 from training.synthetic.health import DISEASES, FACTORS, make_people
+from training.synthetic.incidence import follow_up
 from training.synthetic.missing_organs import missing_organs, severity
 from training.synthetic.organ_measures import measure
 from training.synthetic.whole_body_cohort import WholeBodyPlan, make_whole_bodies, organ_specs
@@ -87,6 +89,8 @@ def test_the_command_writes_a_manifest_and_the_same_files_again(tmp_path, capsys
     assert all(len(row.organs) == 7 for row in test)
     assert any(row.info["would_miss"] for row in test)
     for row in manifest.rows:
+        assert all((row.times[name] is None) == (row.targets[name] == 1) for name in DISEASES)
+        assert all((row.times[name] is None) == (row.events[name] is None) for name in DISEASES)
         assert ("heart" in row.organs) == (row.features["heart.lv_mass_g"] is not None)
 
 
@@ -97,3 +101,23 @@ def test_impossible_cohorts_are_refused(tmp_path, capsys):
     make_whole_bodies(WholeBodyPlan(3), tmp_path)
     assert synthesize_cohort.main(["--out", str(tmp_path), "--count", "3"]) == 2
     assert "holds a cohort already" in capsys.readouterr().err
+
+
+def test_later_diagnoses_follow_health_and_leave_out_who_is_ill_already():
+    later = follow_up(PEOPLE, 1)
+    assert np.array_equal(np.isnan(later.time), PEOPLE.diseases == 1)
+    assert np.array_equal(follow_up(make_people(50, 1), 1).time, later.time[:50], equal_nan=True)
+    known = ~np.isnan(later.time)
+    assert later.time[known].min() > 0
+    assert later.time[known].max() <= 12
+    cardiac = PEOPLE.factors[:, FACTORS.index("cardiac")]
+    for number, name in enumerate(DISEASES):
+        here = known[:, number]
+        soon = (later.event[here, number] == 1) & (later.time[here, number] < 8)
+        assert 0.2 * DISEASES[name].prevalence < soon.mean() < 0.7 * DISEASES[name].prevalence
+        target = np.stack([later.time[:, number], later.event[:, number]], axis=1)
+        if name == "circulatory":
+            assert concordance(target, cardiac).value > 0.6
+            assert concordance(target, np.random.default_rng(0).normal(size=4000)).value == pytest.approx(0.5, abs=0.05)
+    # Many leave without a diagnosis, and at times that say nothing of their health.
+    assert 0.7 < 1 - later.event[known].mean() < 0.98

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ class StudyPart:
         covariates: age, sex and sites, `(S, C)`.
         subjects: who each is of.
         would_miss: organs that the study would lack if it were not complete by design, `(S, O)` bool.
+        events: names of what may happen later; empty where no times are known.
+        time: until it happens or the end of what was observed, `(S, D)`, NaN where not known.
+        event: whether it happens, `(S, D)`.
     """
 
     organs: tuple[OrganSpec, ...]
@@ -40,6 +43,9 @@ class StudyPart:
     covariates: np.ndarray
     subjects: tuple[str, ...]
     would_miss: np.ndarray
+    events: tuple[str, ...] = ()
+    time: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    event: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
     def __len__(self) -> int:
         return len(self.subjects)
@@ -62,8 +68,9 @@ class StudyPart:
         """Some of the studies."""
         batch = {name: value[rows] for name, value in self.batch.items()}
         subjects = tuple(self.subjects[row] for row in rows)
+        times = (self.time[rows], self.event[rows]) if self.events else (self.time, self.event)
         return StudyPart(self.organs, batch, self.labels[rows], self.diseases, self.covariates[rows], subjects,
-                         self.would_miss[rows])  # fmt: skip
+                         self.would_miss[rows], self.events, *times)  # fmt: skip
 
     def flat(self, organs: Sequence[str] | None = None) -> np.ndarray:
         """Raw values of organs side by side, `(S, F)`, NaN where missing; volumes by their mean and deviation."""
@@ -99,8 +106,11 @@ def _part(source: OrganSets, diseases: tuple[str, ...], sites: list[str]) -> Stu
     lacking = [row.info.get("would_miss", "").split(";") for row in rows]
     would = np.array([[organ.name in names for organ in source.organs] for names in lacking])
     covariates = np.stack([_covariates(row, sites) for row in rows])
+    events = tuple(rows[0].times)
+    times, happened = (np.array([[_or_nan(cells(row)[name]) for name in events] for row in rows])
+                       for cells in (lambda row: row.times, lambda row: row.events))  # fmt: skip
     return StudyPart(source.organs, source.batch(range(len(source))), labels, diseases, covariates,
-                     tuple(row.subject for row in rows), would)  # fmt: skip
+                     tuple(row.subject for row in rows), would, events, times, np.nan_to_num(happened))  # fmt: skip
 
 
 def _binary(source: OrganSets) -> list[str]:
@@ -115,6 +125,10 @@ def _label(row: ManifestRow, name: str) -> int:
     if value not in (0.0, 1.0, None):
         raise InputError(f"target.{name} holds {value!r}", "give 1, 0 or nothing")
     return -1 if value is None else int(value)
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def _covariates(row: ManifestRow, sites: list[str]) -> np.ndarray:

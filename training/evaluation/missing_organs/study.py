@@ -23,6 +23,8 @@ from training.evaluation.missing_organs.baselines import (
     late_fusion,
     single_organs,
 )
+from training.evaluation.missing_organs.incident import KINDS as INCIDENT_KINDS
+from training.evaluation.missing_organs.incident import IncidentPlan, IncidentRow, run_incident
 from training.evaluation.missing_organs.networks import FineTuning, attention_of, fine_tuned, frozen_probe
 from training.evaluation.missing_organs.parts import StudyPart
 from training.evaluation.missing_organs.scenarios import KINDS, Scenario, make_scenarios
@@ -45,6 +47,7 @@ class StudyConfig:
         reference: arm with which the others are compared.
         plan: of the intervals.
         seed: of the organs that scenarios take.
+        incident: also read when diseases will come, where the manifest has times to events.
     """
 
     scenarios: tuple[str, ...] = KINDS
@@ -55,6 +58,7 @@ class StudyConfig:
     reference: str = "random"
     plan: BootstrapPlan = field(default_factory=lambda: BootstrapPlan(400, method="percentile"))
     seed: int = 0
+    incident: bool = False
 
     def __post_init__(self) -> None:
         for given, known, word in ((self.scenarios, KINDS, "scenario"), (self.baselines, BASELINES, "baseline")):
@@ -96,12 +100,14 @@ class StudyResult:
         informativeness: by organ, how far the mean AUROC of that organ alone is above chance, as shares of sum 1; empty
             where single organs were not among the baselines.
         facts: how many studies, diseases, and so on.
+        incident: figures of times to events; empty where they were not asked for.
     """
 
     rows: tuple[Row, ...]
     attention: Mapping[str, Any]
     informativeness: Mapping[str, float]
     facts: Mapping[str, Any]
+    incident: tuple[IncidentRow, ...] = ()
 
 
 def run_study(
@@ -119,13 +125,14 @@ def run_study(
         progress: advances by one per model.
 
     Raises:
-        InputError: no arm is given, or a fine-tuned arm is not among them.
+        InputError: no arm is given, a fine-tuned arm is not among them, or there are no times to events to read.
     """
     for name in config.fine_tune:
         if name not in arms and name != "random weights":
             raise InputError(f"the arm {name!r} cannot be fine-tuned: there is no such arm", "name a trained arm")
     splits, test = Splits(parts["train"], parts["val"]), parts["test"]
     scenarios = make_scenarios(test.present, test.would_miss, test.names, config.scenarios, config.seed)
+    incident = _incident(splits, test, arms, config, progress) if config.incident else []
     said: Said = {}
     singles = _run_baselines(config, splits, (test, scenarios), said, progress)
     _run_arms(arms, config, splits, (test, scenarios), said, progress)
@@ -138,7 +145,16 @@ def run_study(
         "present_in_training": dict(zip(test.names, splits.train.present.mean(axis=0).round(4).tolist(), strict=True)),
         "seeds": {name: len(models) for name, models in arms.items()},
     }
-    return StudyResult(tuple(rows), attention, _informativeness(singles, test), facts)
+    return StudyResult(tuple(rows), attention, _informativeness(singles, test), facts, tuple(incident))
+
+
+def _incident(
+    splits: Splits, test: StudyPart, arms: Mapping[str, Sequence[PanFM]], config: StudyConfig, progress: Progress
+) -> list[IncidentRow]:
+    kinds = [kind for kind in config.scenarios if kind in INCIDENT_KINDS] or INCIDENT_KINDS[:1]
+    scenarios = make_scenarios(test.present, test.would_miss, test.names, kinds, config.seed)
+    plan = IncidentPlan(config.with_covariates, config.reference, config.plan)
+    return run_incident(splits, (test, scenarios), arms, plan, progress)
 
 
 def _run_baselines(
