@@ -68,7 +68,7 @@ def write_result(folder: Path, labels: np.ndarray, affine: np.ndarray, heat: np.
         "input": {"shape": list(labels.shape), "affine_ras": affine.tolist(), "voxels_sha256": "0" * 64},
         "model": {"id": "organ-segmenter-tiny.v2"},
         "run": {"device": "cpu"},
-        "findings": {"model": {"id": "totalfm-tiny.v1"}},
+        "findings": {"model": {"id": "totalfm-tiny.v2"}},
         "warnings": [],
         "structures": structures,
         "files": files,

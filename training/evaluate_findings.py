@@ -19,10 +19,10 @@ EPILOG = """examples:
     python -m training.synthesize --out test --count 200 --seed 300000
     python -m training.prepare --manifest test/manifest.csv --store store \\
         --input training/inputs/totalfm-tiny.yaml --preparation organ_ct
-    python -m training.evaluate_findings --run full=runs/tiny-contrast --random --manifest test/manifest.csv \\
+    python -m training.evaluate_findings --run full=runs/tiny-contrast-again --random --manifest test/manifest.csv \\
         --statements test/statements.jsonl --store store --out figures.json
   thresholds for the card, from other patients:
-    python -m training.evaluate_findings --run full=runs/tiny-contrast --manifest val/manifest.csv \\
+    python -m training.evaluate_findings --run full=runs/tiny-contrast-again --manifest val/manifest.csv \\
         --statements val/statements.jsonl --store store --calibrate calibration.json --out val.json
 Scores come from the catalogue's wordings; a run with data.wordings has seen those in training. Intervals resample
 patients; cases are organs, as in `medfm analyze`. A finding that fewer than --fewest organs have, or have not, is

@@ -24,7 +24,7 @@ EXAMPLES = """examples:
     python -m training.export --run runs/fine --id organ-segmenter-tiny.v2 --resources Resources \\
         --about training/recipes/segmenter/about.json --folds fold-a.json fold-b.json --baselines baselines.json
   the shipped findings model, with its figures and thresholds:
-    python -m training.export --run runs/tiny-contrast --id totalfm-tiny.v1 --resources Resources \\
+    python -m training.export --run runs/tiny-contrast-again --id totalfm-tiny.v2 --resources Resources \\
         --about training/recipes/totalfm/about.json --figures figures.json --calibration calibration.json
   a whole-body model, for `medfm analyze` beside the encoder that made its vectors:
     python -m training.export --run runs/pan-fm-ct --id pan-fm-ct.v1 --resources Resources \

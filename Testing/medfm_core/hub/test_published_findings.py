@@ -278,7 +278,7 @@ def test_loading_reads_no_byte_of_what_has_not_changed(made_up, monkeypatch):
 
 
 def test_thresholds_are_shown(capsys):
-    assert main(["models", "show", "totalfm-tiny.v1"]) == 0
+    assert main(["models", "show", "totalfm-tiny.v2"]) == 0
     shown = capsys.readouterr().out
     assert "present from" in shown
     assert "scored only" in shown

@@ -143,14 +143,14 @@ def test_writing_has_no_chance_in_it(writer, how):
 def test_saved_and_loaded_it_writes_the_same(writer, folder, tmp_path):
     move(writer)
     writer.eval().additions.merge()
-    save_report_writer(writer, tmp_path / "writer", "totalfm-tiny.v1")
+    save_report_writer(writer, tmp_path / "writer", "totalfm-tiny.v2")
     assert writer.additions.is_merged
     loaded = load_report_writer(tmp_path / "writer")
     tokens = torch.tensor([[4, 5, 6, 2]])
     writer.additions.unmerge()
     assert torch.equal(loaded(*inputs(3), tokens), writer(*inputs(3), tokens))
     assert not any(value.requires_grad for value in loaded.parameters())
-    assert read_description(tmp_path / "writer" / DESCRIPTION).image_encoder == "totalfm-tiny.v1"
+    assert read_description(tmp_path / "writer" / DESCRIPTION).image_encoder == "totalfm-tiny.v2"
     size = (tmp_path / "writer" / WEIGHTS).stat().st_size
     own = sum(value.numel() * 4 for value in writer.parameters())
     assert own <= size < own + 20_000

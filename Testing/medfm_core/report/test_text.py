@@ -42,7 +42,7 @@ MEASURED = [
     measured("gallbladder", State.ABSENT, None, "Not found although its usual region is in the scan."),
 ]
 TEXT = """\
-Composed from the scores of totalfm-tiny.v1 in fixed sentences, not written by a language model; research use only, \
+Composed from the scores of totalfm-tiny.v2 in fixed sentences, not written by a language model; research use only, \
 not a diagnosis.
 
 Lungs and airways
@@ -69,14 +69,14 @@ Only the findings named here were looked for; nothing is said of other findings 
 
 
 def test_the_whole_text():
-    assert compose_report(FINDINGS, MEASURED, "totalfm-tiny.v1") == TEXT
+    assert compose_report(FINDINGS, MEASURED, "totalfm-tiny.v2") == TEXT
 
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_order_given_does_not_matter(seed):
     findings = random.Random(seed).sample(FINDINGS, len(FINDINGS))
-    assert compose_report(findings, reversed(MEASURED), "totalfm-tiny.v1") == TEXT
+    assert compose_report(findings, reversed(MEASURED), "totalfm-tiny.v2") == TEXT
 
 
 @settings(max_examples=40, deadline=None)
