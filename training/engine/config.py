@@ -63,7 +63,7 @@ class RunConfig:
         compile: compile the objective with torch.compile.
         activation_checkpointing: compute activations twice and save memory.
         start_from: run folder to take weights from; None starts from random weights.
-        monitor_samples: fixed samples on which the representation is watched.
+        monitor_samples: fixed samples on which the representation is watched; 0 for none, else at least 3.
     """
 
     steps: int = 1000
@@ -92,6 +92,8 @@ class RunConfig:
                 raise InputError(f"run.{name} is {getattr(self, name)}", "give at least 1")
         if self.keep_best < 0:
             raise InputError(f"run.keep_best is {self.keep_best}", "give 0 (none) or more")
+        if self.monitor_samples < 0 or self.monitor_samples in (1, 2):
+            raise InputError(f"run.monitor_samples is {self.monitor_samples}", "give 0 (none), or 3 and more")
         if self.ema is not None and not 0 < self.ema < 1:
             raise InputError(f"run.ema is {self.ema}", "give a number between 0 and 1, such as 0.999, or null")
 

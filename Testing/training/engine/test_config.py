@@ -56,6 +56,7 @@ def test_sizes_are_data_below_what_is_given():
         ({"run": {"steps": 0}}, "at least 1"),
         ({"run": {"ema": 2.0}}, "between 0 and 1"),
         ({"run": {"steps": "many"}}, "a whole number"),
+        ({"run": {"monitor_samples": 2}}, "run.monitor_samples is 2"),
     ],
 )
 def test_what_is_wrong_is_said(bad, says):
