@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         EPILOG,
     )
     add = parser.add_argument
-    add("--run", nargs="+", required=True, metavar="NAME=FOLDER", help="runs of training.pretrain")
+    add("--run", action="extend", nargs="+", required=True, metavar="NAME=FOLDER", help="runs of training.pretrain")
     add("--which", choices=("last", "best"), default="last", help="checkpoint of the runs (default: last)")
     add("--random", action="store_true", help="beside them an encoder with random weights")
     add("--manifest", type=Path, required=True, help="table of the cohort's volumes")
