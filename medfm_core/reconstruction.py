@@ -23,6 +23,7 @@ from medfm_core.token_tiles import TokenTiles, cover
 from medfm_core.volume import Kind, Volume
 
 _HIGHEST_DB = 100.0
+_MARGIN = 1  # tokens that a tile sees beyond its own: convolutions darken what lies at their border
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def reconstruct_slices(
     rule = value_rule(slices, card.input)
     values = to_channels(torch.from_numpy(np.array(slices.voxels, dtype=np.float32, order="C")), rule)
     patch = adaptive_patch(net.config.stride, degree)
-    tiles = cover(slices.shape, patch, tile_tokens(card, net.config.stride, degree))
+    tiles = cover(slices.shape, patch, [max(1, n - 2 * _MARGIN) for n in tile_tokens(card, net.config.stride, degree)])
     drawn, chosen, mean = _draw(tiles.padded(values), tiles, (tokenizer, degree), progress)
     if not torch.isfinite(drawn).all():
         raise WeightsError(f"the tokenizer {card.id} gives values that are no numbers", "look for NaN in the image")
@@ -127,11 +128,12 @@ def _draw(
     total, boxes = torch.zeros(net.config.tokens, dtype=torch.float64), list(tiles.boxes())
     with progress.stage("Draw the image again", len(boxes)) as stage:
         for place, voxels in boxes:
-            part = image[(slice(None), *voxels)][None].to(tokenizer.device)
+            wide, own, inner = tiles.with_margin(place, _MARGIN)
+            part = image[(slice(None), *wide)][None].to(tokenizer.device)
             found = net(tokenizer_input(part, net.config.channels), degree)
-            drawn[voxels] = (found.volume[0].float().mean(dim=0).cpu() + 1) / 2
-            chosen[place] = found.tokens.logits[0].argmax(dim=-1).cpu()
-            total += found.tokens.probabilities[0].flatten(0, 2).double().sum(dim=0).cpu()
+            drawn[voxels] = (found.volume[0].float().mean(dim=0).cpu()[inner] + 1) / 2
+            chosen[place] = found.tokens.logits[0].argmax(dim=-1).cpu()[own]
+            total += found.tokens.probabilities[0][own].flatten(0, 2).double().sum(dim=0).cpu()
             stage.advance()
     return drawn, chosen, total / total.sum()
 

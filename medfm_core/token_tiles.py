@@ -56,8 +56,24 @@ class TokenTiles:
             rest, column = divmod(number, self.counts[2])
             place = (*divmod(rest, self.counts[1]), column)
             tokens = tuple(slice(n * t, (n + 1) * t) for n, t in zip(place, self.tile, strict=True))
-            voxels = tuple(slice(s.start * p, s.stop * p) for s, p in zip(tokens, self.patch, strict=True))
-            yield tokens, voxels
+            yield tokens, self._voxels(tokens)
+
+    def with_margin(self, place: Box, tokens: int) -> tuple[Box, Box, Box]:
+        """A tile and what stands around it, for networks that see less at their borders.
+
+        Args:
+            place: the tile among the tokens, from `boxes`.
+            tokens: how many are wanted on each side; the grid's end may leave fewer.
+
+        Returns:
+            The widened tile among the voxels of the padded image; the tile's own tokens within it; its own voxels.
+        """
+        wide = [slice(max(0, s.start - tokens), min(n, s.stop + tokens)) for s, n in zip(place, self.grid, strict=True)]
+        own = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(place, wide, strict=True))
+        return self._voxels(wide), own, self._voxels(own)
+
+    def _voxels(self, tokens: Sequence[slice]) -> Box:
+        return tuple(slice(s.start * p, s.stop * p) for s, p in zip(tokens, self.patch, strict=True))
 
 
 def cover(shape: Sequence[int], patch: Sequence[int], most: Sequence[int]) -> TokenTiles:

@@ -113,3 +113,27 @@ def test_tiles_cover_every_voxel_once(shape, patch, most):
     assert torch.equal(total, padded)
     assert (seen == 1).all()
     assert torch.equal(tiles.inside(padded), image)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 12), st.integers(1, 30), st.integers(1, 30)),
+    most=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)),
+    margin=st.integers(0, 2),
+)
+def test_tiles_with_a_margin_keep_what_is_their_own(shape, most, margin):
+    tiles = cover(shape, (2, 4, 4), most)
+    image = torch.randn(shape)
+    padded, back = (
+        tiles.padded(image),
+        torch.full(tuple(n * p for n, p in zip(tiles.grid, tiles.patch, strict=True)), 7.0),
+    )
+    tokens = torch.zeros(tiles.grid)
+    for place, voxels in tiles.boxes():
+        wide, own, inner = tiles.with_margin(place, margin)
+        part = padded[wide]
+        assert all(n <= (t + 2 * margin) * p for n, t, p in zip(part.shape, tiles.tile, tiles.patch, strict=True))
+        back[voxels] = part[inner]
+        tokens[place] += torch.ones([n // p for n, p in zip(part.shape, tiles.patch, strict=True)])[own]
+    assert torch.equal(tiles.inside(back), image)
+    assert (tokens == 1).all()
