@@ -99,7 +99,7 @@ def test_tiny_networks_weigh_less_than_10_mb_together():
 def test_the_tiny_tokenizer_is_built():
     objective = build_objective(read_recipe([RECIPES / "tiny-tokenizer.yaml"]))
     assert sum(value.numel() for value in objective.model.parameters()) < 2.5e6
-    assert objective.turns == ("generator", "discriminator")
+    assert objective.turns == ("generator",)
 
 
 def test_from_tokenizer_to_transformer(tmp_path):
