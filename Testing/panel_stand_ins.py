@@ -113,6 +113,15 @@ class StandInHost:
             raise ResultError("The result is another scan's.")
         self.told.append(("import", volume, result, dict(provenance)))
 
+    def add_map(self, volume: str, path: str, title: str, kind: str) -> None:
+        self.told.append(("map", volume, path, title, kind))
+
+    def carried(self, volume: str) -> Any:
+        return None
+
+    def shown_map(self, volume: str) -> str:
+        return ""
+
     def centre_on(self, point_ras: tuple[float, float, float]) -> None:
         self.told.append(("centre", point_ras))
 

@@ -23,6 +23,30 @@ _NAMES = {
 }
 
 
+def bundle_reader(scene, application) -> list:
+    """What reads .mrb files into a scene, with a folder to unpack them into; to be kept as long as the scene."""
+    remote = slicer.vtkMRMLRemoteIOLogic()
+    remote.SetMRMLScene(scene)
+    folder = tempfile.TemporaryDirectory(prefix="medfm-scene-")
+    remote.GetCacheManager().SetRemoteCacheDirectory(folder.name)
+    manager = slicer.vtkDataIOManagerLogic()
+    manager.SetMRMLScene(scene)
+    manager.SetMRMLApplicationLogic(application)
+    manager.SetAndObserveDataIOManager(remote.GetDataIOManager())
+    remote.AddDataIOToScene()
+    return [remote, manager, folder]
+
+
+def save_bundle(scene, path) -> None:
+    """Save a scene as Slicer does, with its data."""
+    for kind in ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTableNode"):
+        found = scene.GetNodesByClass(kind)
+        found.UnRegister(None)
+        for index in range(found.GetNumberOfItems()):
+            found.GetItemAsObject(index).AddDefaultStorageNode()
+    assert scene.WriteToMRB(str(path))
+
+
 class OffscreenScene:
     """A scene, the logics that Slicer's modules bring, and its views."""
 
@@ -41,7 +65,7 @@ class OffscreenScene:
                 "vtkSlicerColorLogic",
             )
         ]
-        self._cache()
+        self._keep += bundle_reader(self.scene, self.application)
         self.application.GetColorLogic().SetMRMLScene(self.scene)
         self.application.GetColorLogic().AddDefaultColorNodes()
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
@@ -51,19 +75,6 @@ class OffscreenScene:
         logic.SetMRMLApplicationLogic(self.application)
         logic.SetMRMLScene(self.scene)
         return logic
-
-    def _cache(self) -> None:
-        """Reading a .mrb needs a folder to unpack into."""
-        remote = slicer.vtkMRMLRemoteIOLogic()
-        remote.SetMRMLScene(self.scene)
-        folder = tempfile.TemporaryDirectory(prefix="medfm-scene-")
-        remote.GetCacheManager().SetRemoteCacheDirectory(folder.name)
-        manager = slicer.vtkDataIOManagerLogic()
-        manager.SetMRMLScene(self.scene)
-        manager.SetMRMLApplicationLogic(self.application)
-        manager.SetAndObserveDataIOManager(remote.GetDataIOManager())
-        remote.AddDataIOToScene()
-        self._keep += [remote, manager, folder]
 
     def volume(self, voxels: np.ndarray, affine: np.ndarray, name: str = "CT"):
         """A scalar volume of `(k, j, i)` voxels with a window that maps [0, 255] to itself."""

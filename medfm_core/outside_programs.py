@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from medfm_core.errors import ResourceError
@@ -15,7 +16,20 @@ from medfm_core.settings import worker_environment
 
 _LOOK_EVERY_S = 0.1
 _END_WITHIN_S = 5.0
-_TOLD = 200
+_TOLD = 300  # characters of its last words that an error repeats
+
+
+@dataclass(frozen=True)
+class Product:
+    """The file that a program is run for.
+
+    Attributes:
+        path: where it must be afterwards.
+        what: it is, for errors, such as "label map".
+    """
+
+    path: Path
+    what: str
 
 
 def find_program(names: Sequence[str]) -> Path | None:
@@ -27,23 +41,35 @@ def find_program(names: Sequence[str]) -> Path | None:
     return None
 
 
-def run_program(order: Sequence[str], folder: Path, progress: Progress) -> None:
+def run_program(
+    order: Sequence[str],
+    folder: Path,
+    progress: Progress,
+    *,
+    environment: Mapping[str, str] | None = None,
+    product: Product | None = None,
+    advice: str = "try it by itself on the scan",
+) -> None:
     """Run a program to its end; a cancelled run ends it.
 
     Args:
         order: the program and its arguments; no shell reads them.
         folder: where it runs.
         progress: may cancel.
+        environment: of the program; by default that of a process that reads files of strangers.
+        product: what it must have written.
+        advice: what to do where it failed.
 
     Raises:
-        ResourceError: it could not be started, or ended with another code than 0; its last line is told.
+        ResourceError: it could not be started, ended with another code than 0, or wrote nothing; its last line is told.
         CancelledError: no more is wanted.
     """
-    name = Path(order[0]).name
+    name = Path(order[0]).stem
+    environment = dict(worker_environment() if environment is None else environment)
     with (folder / "said.txt").open("w+b") as said:
         try:
             process = subprocess.Popen(  # noqa: S603 the user's own program, no shell
-                list(order), stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=worker_environment(), cwd=folder
+                list(order), stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment, cwd=folder
             )
         except OSError as error:
             raise ResourceError(f"{name} cannot be started ({error.strerror})", "try it by itself") from error
@@ -55,10 +81,11 @@ def run_program(order: Sequence[str], folder: Path, progress: Progress) -> None:
             _end(process)
         said.seek(0)
         words = said.read().decode("utf-8", "replace").strip()
-    if process.returncode:
+    if process.returncode or (product is not None and not product.path.is_file()):
         last = " ".join(words.replace(str(folder), "").splitlines()[-1:])[-_TOLD:]
+        without = f" and no {product.what}" if product is not None else ""
         told = f" ({last})" if last else ""
-        raise ResourceError(f"{name} ended with code {process.returncode}{told}", "try it by itself on the scan")
+        raise ResourceError(f"{name} ended with code {process.returncode}{without}{told}", advice)
 
 
 def _end(process: subprocess.Popen) -> None:

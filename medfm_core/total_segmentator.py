@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +21,7 @@ from medfm_core.anatomy import load_vocabulary
 from medfm_core.cards import ModelCard
 from medfm_core.errors import MedFMError, ModalityError, ResourceError, WeightsError
 from medfm_core.io import atomic_text, read_volume, write_scalar
+from medfm_core.outside_programs import Product, find_program, run_program
 from medfm_core.progress import SILENT, Progress
 from medfm_core.segmentation import Segmentation
 from medfm_core.settings import (
@@ -37,16 +33,10 @@ from medfm_core.settings import (
 from medfm_core.strict import from_dict
 from medfm_core.volume import Kind, Volume, resample_to
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 log = logging.getLogger(__name__)
 
 ARCHITECTURE = "totalsegmentator"
 COMMAND = "TotalSegmentator"
-_LOOK_EVERY_S = 0.2
-_END_WITHIN_S = 10.0
-_TOLD = 300  # characters of its last words that an error repeats
 _SAME_MM = 1e-3
 
 
@@ -110,23 +100,14 @@ class TotalSegmentatorPredictor:
     def _run(self, source: Path, target: Path, progress: Progress) -> None:
         order = [str(self.command), "-i", str(source), "-o", str(target), "--ml", "--task", self.task.task]
         order += ["--device", _device(self.device), "--quiet", *(["--fast"] if self.task.fast else [])]
-        environment = total_segmentator_environment(_quiet_home())
-        with (source.parent / "said.txt").open("w+b") as said:
-            process = subprocess.Popen(  # noqa: S603 the user's own program, no shell
-                order, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment, cwd=source.parent
-            )
-            with _ended(process):
-                while process.poll() is None:
-                    progress.check()
-                    time.sleep(_LOOK_EVERY_S)
-            said.seek(0)
-            words = said.read().decode("utf-8", "replace").strip()
-        if process.returncode != 0 or not target.is_file():
-            last = " ".join(words.replace(str(source.parent), "").splitlines()[-1:])[-_TOLD:]
-            raise ResourceError(
-                f"{COMMAND} ended with code {process.returncode} and no label map" + (f" ({last})" if last else ""),
-                f"try {COMMAND} by itself on a NIfTI file, or choose another --model",
-            )
+        run_program(
+            order,
+            source.parent,
+            progress,
+            environment=total_segmentator_environment(_quiet_home()),
+            product=Product(target, "label map"),
+            advice=f"try {COMMAND} by itself on a NIfTI file, or choose another --model",
+        )
 
 
 def find_command() -> Path | None:
@@ -134,8 +115,7 @@ def find_command() -> Path | None:
     wished = total_segmentator_command()
     if wished is not None:
         return wished if wished.is_file() else None
-    found = shutil.which(COMMAND, path=str(Path(sys.executable).parent)) or shutil.which(COMMAND)
-    return None if found is None else Path(found)
+    return find_program((COMMAND,))
 
 
 def check_installed(card: ModelCard) -> Path:
@@ -205,18 +185,3 @@ def _device(wish: str) -> str:
     """A device in its words; it takes the CPU by itself where there is no GPU."""
     words: Mapping[str, str] = {"auto": "gpu", "cuda": "gpu"}
     return words.get(wish, wish.replace("cuda:", "gpu:"))
-
-
-@contextmanager
-def _ended(process: subprocess.Popen) -> Iterator[None]:
-    """See to it that the process does not outlive the block."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_END_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()

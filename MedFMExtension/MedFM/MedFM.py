@@ -160,6 +160,7 @@ class MedFMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A scene was opened, perhaps with choices of its own."""
         self._unbind()
         self._bind_if_shown()
+        self.model.scene_opened()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller, event, node):
@@ -236,30 +237,55 @@ class MedFMLogic(ScriptedLoadableModuleLogic):
         """The Python that computes, as the settings say now."""
         return self.settings().launch(slicer.util.startupEnvironment)
 
-    def process(self, inputVolume, model="", findingsModel="", device="auto", outputFolder=""):
-        """Analyse a volume, wait, and leave organs and findings in the scene; Slicer stays responsive.
+    def process(
+        self,
+        inputVolume,
+        model="",
+        findingsModel="",
+        device="auto",
+        outputFolder="",
+        otherVolumes=(),
+        sequences=(),
+        strip=False,
+        register=False,
+    ):
+        """Analyse a volume, wait, and leave the result in the scene; Slicer stays responsive.
 
-        :param inputVolume: vtkMRMLScalarVolumeNode, a CT in Hounsfield units.
-        :param model: id of the model that outlines the organs; "" for the default one.
-        :param findingsModel: id of the model that scores findings; "" for the default one.
+        A volume that DICOM or its name says is MR is analysed as brain MRI, and so are several volumes.
+
+        :param inputVolume: vtkMRMLScalarVolumeNode, a CT in Hounsfield units, or a T1w, T2w or FLAIR of a brain.
+        :param model: id, or path of the card, of the model that outlines the organs or encodes the brain; "" for the
+            default one.
+        :param findingsModel: likewise of the model that scores findings; "" for the default one.
         :param device: "auto", "cpu", "cuda:0", "mps".
         :param outputFolder: keeps the files of the result, in a folder named after the volume; "" keeps none.
-        :returns: dict with the segmentation node "organs" and the table node "findings" (None without findings).
+        :param otherVolumes: of brain MRI, further volumes of the same study.
+        :param sequences: of brain MRI, "T1w", "T2w" or "FLAIR" for each volume; without it their names decide.
+        :param strip: of brain MRI, take the skull away first.
+        :param register: of brain MRI, register to MNI space first.
+        :returns: dict with the segmentation node "organs" and the table node "findings" (None where there are none),
+            and "maps": of brain MRI, nodes of saliency and experts by their names.
         :raises ValueError: there is no volume.
         :raises RuntimeError: one sentence that says what failed and what to do.
         """
         if not inputVolume:
             raise ValueError("Choose an input volume.")
-        from MedFMLib.process import process
+        from MedFMLib.process import process, with_sequences
         from MedFMLib.results import ResultError
         from MedFMLib.run_parts import RunOptions
         from MedFMLib.scene import SlicerScene
 
         scene = SlicerScene(slicer.mrmlScene)
-        options = RunOptions(device, model, findingsModel, keep_in=str(outputFolder))
+        options = RunOptions(
+            device, model, findingsModel, keep_in=str(outputFolder), strip=bool(strip), register=bool(register)
+        )
+        volumes = (inputVolume, *otherVolumes)
         try:
-            process(inputVolume, scene, self.launch, options, lambda view: slicer.app.processEvents())
-            return {"organs": scene.segmentation(inputVolume), "findings": scene.findings(inputVolume)}
+            options = with_sequences(volumes, scene, options, tuple(sequences))
+            process(inputVolume, scene, self.launch, options, lambda view: slicer.app.processEvents(), otherVolumes)
+            maps = {node.GetName(): node for volume in volumes for node in scene.maps(volume)}
+            organs, findings = scene.segmentation(inputVolume), scene.findings(inputVolume)
+            return {"organs": organs, "findings": findings, "maps": maps if options.sequences else {}}
         except ResultError as error:
             raise RuntimeError(str(error)) from error
         finally:

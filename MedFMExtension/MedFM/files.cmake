@@ -6,15 +6,18 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/brain_case.py
   MedFMLib/brain_maps.py
   MedFMLib/brain_result.py
+  MedFMLib/card_file.py
   MedFMLib/choices.py
   MedFMLib/client.py
   MedFMLib/diagnosis.py
   MedFMLib/expected_view.py
   MedFMLib/findings_table.py
+  MedFMLib/held_results.py
   MedFMLib/host.py
   MedFMLib/input_check.py
   MedFMLib/install.py
   MedFMLib/launch.py
+  MedFMLib/model_line.py
   MedFMLib/mr_sequence.py
   MedFMLib/panel.py
   MedFMLib/panel_advanced.py
@@ -37,9 +40,11 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/run.py
   MedFMLib/run_job.py
   MedFMLib/run_parts.py
+  MedFMLib/run_progress.py
   MedFMLib/run_states.py
   MedFMLib/sample.py
   MedFMLib/scene.py
+  MedFMLib/scene_carried.py
   MedFMLib/scene_colours.py
   MedFMLib/scene_errors.py
   MedFMLib/scene_export.py
@@ -53,6 +58,7 @@ set(MODULE_PYTHON_SCRIPTS
   MedFMLib/scene_terms.py
   MedFMLib/scene_views.py
   MedFMLib/scene_watch.py
+  MedFMLib/shown_result.py
   MedFMLib/signals.py
   MedFMLib/studies.py
   MedFMLib/taking.py

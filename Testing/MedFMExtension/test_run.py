@@ -265,6 +265,6 @@ def test_results_may_be_kept_in_a_folder_of_the_users(panel, tmp_path):
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.4, "1 s"), (89, "89 s"), (91, "2 min"), (7200, "2.0 h")])
 def test_durations_are_no_more_exact_than_they_can_be(seconds, words):
-    from MedFMLib.run_parts import duration
+    from MedFMLib.run_progress import duration
 
     assert duration(seconds) == words

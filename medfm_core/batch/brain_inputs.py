@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from medfm_core.batch.inputs import (
-    IMAGES,
-    NAME_COLUMNS,
-    PATH_COLUMNS,
-    Case,
-    Found,
-    is_dicom,
-    lines_of,
-    named,
-    stem_of,
-    text_of,
-)
+from medfm_core.batch.cases import Case, Found, stem_of
+from medfm_core.batch.gathering import Place, Ways, folders_above, gather, text_of
+from medfm_core.batch.inputs import NAME_COLUMNS, PATH_COLUMNS
 from medfm_core.brain_sequence import SEQUENCES, sequence_of, without_sequence
 from medfm_core.errors import InputError
-from medfm_core.results_folder import MANIFEST
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,35 +31,17 @@ def find_studies(inputs: Iterable[str | Path], out: Path) -> tuple[Case, ...]:
     Raises:
         InputError: an input does not exist or names no scan, or a list cannot be read.
     """
-    found: dict[Path, Found] = {}
-    for given in inputs:
-        path = Path(given)
-        here = list(_of_input(path, out.absolute()))
-        if not here:
-            raise InputError(
-                f"no brain MRI was found in {path}",
-                "give DICOM folders, or files whose names say T1w, T2w or FLAIR, or a CSV with a column per sequence",
-            )
-        for one in here:
-            found.setdefault(one.source.absolute(), one)
-    return named(list(found.values()))
+    advice = "give DICOM folders, or files whose names say T1w, T2w or FLAIR, or a CSV with a column per sequence"
+    ways = Ways(_of_place, _of_csv, _listed, _named, advice, what="brain MRI", opens_listed_folders=True)
+    return gather(inputs, out, ways)
 
 
-def _of_input(path: Path, out: Path) -> Iterator[Found]:
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "check the path")
-    if path.is_dir():
-        yield from _of_folder(path, path, out)
-    elif path.suffix.lower() == ".csv":
-        yield from _of_csv(path)
-    elif path.suffix.lower() == ".txt":
-        for listed in lines_of(path):
-            if listed.is_dir():
-                yield from _of_folder(listed, listed, out)
-            else:  # one that is missing is a case that fails, and stops no other
-                yield _study([listed], _parents(listed))
-    else:
-        yield _study([path], (stem_of(path),))
+def _listed(path: Path) -> Found:
+    return _study([path], _parents(path))
+
+
+def _named(path: Path) -> Found:
+    return _study([path], (stem_of(path),))
 
 
 def _of_csv(path: Path) -> Iterator[Found]:
@@ -101,24 +72,12 @@ def _sequence_named(column: str) -> str | None:
     return next((name for name in SEQUENCES if name.lower().removesuffix("w") == wanted), None)
 
 
-def _of_folder(folder: Path, root: Path, out: Path) -> Iterator[Found]:
-    """Studies in a folder and below: a DICOM folder is one, and so are image files; results are passed over."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise InputError(f"cannot list {folder} ({error.strerror})", "check its rights") from error
-    if folder.absolute() == out or any(entry.name == MANIFEST for entry in entries):
-        return
-    files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
-    images = [file for file in files if file.name.lower().endswith(IMAGES)]
-    parts = (root.name, *folder.relative_to(root).parts)
-    if any(is_dicom(file) for file in files if file not in images):
-        yield Found(folder, parts)
-        return
-    yield from _of_images(images, parts)
-    for entry in entries:
-        if entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-            yield from _of_folder(entry, root, out)
+def _of_place(place: Place) -> Iterator[Found]:
+    """A DICOM folder is one study, and so are the image files of a folder where no sequence comes twice."""
+    if place.is_dicom:
+        yield Found(place.folder, place.parts)
+    else:
+        yield from _of_images(place.images, place.parts)
 
 
 def _of_images(images: Sequence[Path], parts: tuple[str, ...]) -> Iterator[Found]:
@@ -144,7 +103,6 @@ def _study(scans: Sequence[Path], parts: tuple[str, ...], sequences: tuple[str, 
 
 def _parents(source: Path) -> tuple[str, ...]:
     """What a study may be called: its file without the sequence, below its folders."""
-    folders = tuple(part for part in source.parent.parts[-2:] if part != os.sep)
-    stem = stem_of(source)
+    folders, stem = folders_above(source), stem_of(source)
     rest = without_sequence(stem)
     return (*folders, rest) if rest or not folders else folders

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from medfm_core.batch.inputs import Case
+from medfm_core.batch.cases import Case
 from medfm_core.batch.journal import whole_manifest
 from medfm_core.brain_encoding import choose_brain_card
 from medfm_core.brain_results import SCHEMA

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from medfm_core.analysis import Options
-from medfm_core.batch.inputs import Case
+from medfm_core.batch.cases import Case
 from medfm_core.cards import ModelCard
 from medfm_core.hashing import file_sha256
 from medfm_core.io.atomic import write_error

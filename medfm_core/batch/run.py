@@ -1,21 +1,21 @@
-"""Doing the cases one after the other, in a process that may die without harm."""
+"""Doing the cases one after the other, and what is written down of each."""
 
 from __future__ import annotations
 
 import json
-import queue
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medfm_core.analysis import Options
 from medfm_core.batch.brain_work import BrainWork
-from medfm_core.batch.inputs import Case
+from medfm_core.batch.cases import Case
+from medfm_core.batch.computing import STEPS, Computing
 from medfm_core.batch.journal import Journal, stamp_of
+from medfm_core.batch.outcome import Outcome, Summary
 from medfm_core.batch.table import DONE, FAILED, TABLE, Row, write_table
 from medfm_core.batch.vectors import write_vectors
 from medfm_core.batch.work import CtWork, Work
@@ -24,52 +24,9 @@ from medfm_core.errors import InputError, ResourceError
 from medfm_core.io.atomic import write_error
 from medfm_core.progress import SILENT, Progress, Stage
 from medfm_core.results_folder import MANIFEST
-from medfm_core.worker.lane import CLOSING, Lane
-from medfm_core.worker.protocol import Request
 
 LOCK = ".medfm-batch.lock"
-_POLL_S, _STOPS_WITHIN_S = 0.2, 3.0
 _LEAST_FREE_BYTES = 50_000_000
-_STEPS = 100  # of the bar per case
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one case ended.
-
-    Attributes:
-        case: its name.
-        state: "done" or "failed".
-        is_old: whether its result was there already.
-        seconds: what it took now.
-        error: why it failed, one sentence.
-        exit_code: of that error.
-    """
-
-    case: str
-    state: str
-    is_old: bool = False
-    seconds: float = 0.0
-    error: str = ""
-    exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How a batch ended."""
-
-    outcomes: tuple[Outcome, ...]
-    table: Path
-
-    @property
-    def failed(self) -> tuple[Outcome, ...]:
-        """The cases that failed."""
-        return tuple(outcome for outcome in self.outcomes if outcome.state == FAILED)
-
-    @property
-    def exit_code(self) -> int:
-        """0 where every case is done, else 1."""
-        return 1 if self.failed else 0
 
 
 class Batch:
@@ -98,10 +55,8 @@ class Batch:
         self._work: Work = CtWork(options) if isinstance(options, Options) else BrainWork(options)
         self._progress, self._tell, self._again = progress, tell, again
         self._rows = {c.name: Row(c.name, c.told, c.series or "") for c in self._cases}
-        self._events: queue.Queue[Mapping[str, Any]] = queue.Queue()
-        self._lane = Lane("compute", lambda line: self._events.put(json.loads(line)))
+        self._computing = Computing(progress)
         self._stage = Stage(progress, "Cases", None)
-        self._asked = 0
 
     def run(self) -> Summary:
         """Do what is not done yet.
@@ -121,13 +76,13 @@ class Batch:
         with self._locked():
             journal = Journal(self._out)
             try:
-                with self._progress.stage("Cases", _STEPS * len(self._cases)) as self._stage:
+                with self._progress.stage("Cases", STEPS * len(self._cases)) as self._stage:
                     for case in self._cases:
                         outcomes.append(self._one(case, journal))
                         self._tell(outcomes[-1])
-                        self._stage.advance(_STEPS * len(outcomes) - self._stage.done)
+                        self._stage.advance(STEPS * len(outcomes) - self._stage.done)
             finally:
-                self._lane.close()
+                self._computing.close()
                 with suppress(InputError, ResourceError):
                     self._write_tables()
         return Summary(tuple(outcomes), self._out / TABLE)
@@ -169,32 +124,7 @@ class Batch:
         return manifest if found and self._work.is_same(manifest, found) else None
 
     def _ask(self, name: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Let the process do something; its closing event."""
-        self._asked += 1
-        request_id = str(self._asked)
-        self._lane.submit(Request(request_id, name, arguments))
-        try:
-            return self._until_closed(request_id, self._stage.done)
-        except BaseException:
-            self._stop(request_id)
-            raise
-
-    def _until_closed(self, request_id: str, begin: int) -> Mapping[str, Any]:
-        while True:
-            self._progress.check()
-            with suppress(queue.Empty):
-                event = self._events.get(timeout=_POLL_S)
-                if event["id"] == request_id and event["event"] == "progress":
-                    self._stage.advance(max(0, begin + int(_STEPS * event["fraction"]) - self._stage.done))
-                elif event["id"] == request_id and event["event"] in CLOSING:
-                    return event
-
-    def _stop(self, request_id: str) -> None:
-        """Cancel, and wait until nothing of the case is left."""
-        last = time.monotonic() + _STOPS_WITHIN_S
-        self._lane.cancel(request_id)
-        while self._lane.knows(request_id) and time.monotonic() < last:
-            time.sleep(0.02)
+        return self._computing.ask(name, arguments, self._stage)
 
     def _show(self, case: Case, state: str, error: str = "", values: Mapping[str, Any] | None = None) -> None:
         self._rows[case.name] = Row(case.name, case.told, case.series or "", state, error, values or {})

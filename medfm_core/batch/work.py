@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from medfm_core import body_stage
 from medfm_core.analysis import Options
-from medfm_core.batch.inputs import Case
+from medfm_core.batch.cases import Case
 from medfm_core.batch.journal import is_same_scan, matching_manifest
 from medfm_core.batch.table import CT_COLUMNS, values_of
 from medfm_core.card_library import default_card, load_card

@@ -12,8 +12,8 @@ from medfm_core.commands import brains, common
 
 if TYPE_CHECKING:
     from medfm_core.analysis import Options
-    from medfm_core.batch.inputs import Case
-    from medfm_core.batch.run import Outcome, Summary
+    from medfm_core.batch.cases import Case
+    from medfm_core.batch.outcome import Outcome, Summary
     from medfm_core.brain_study import BrainOptions
     from medfm_core.progress import Progress
 
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     cases, options = _studies(args) if brains.is_asked(args) else _scans(args)
     teller = _Teller(args, progress, len(cases))
+    teller.begin()
     batch = Batch(cases, args.out, options, progress=progress, tell=teller.tell, again=args.again)
     try:
         summary = batch.run()
@@ -103,11 +104,19 @@ class _Teller:
         self._args, self._progress, self._total = args, progress, total
         self._count, self._seconds, self._computed = 0, 0.0, 0
 
+    def begin(self) -> None:
+        """Tell what is to come: the first case may take minutes."""
+        if not self._args.json and not self._args.quiet:
+            self._progress.message(
+                f"{self._total} {'case' if self._total == 1 else 'cases'}; results: {self._args.out}"
+            )
+
     def tell(self, outcome: Outcome) -> None:
         """Tell of one case."""
         self._count += 1
-        self._seconds += outcome.seconds
-        self._computed += not outcome.is_old
+        if not outcome.is_old and not outcome.error:  # a broken file fails at once and says nothing of the others
+            self._seconds += outcome.seconds
+            self._computed += 1
         left = (self._total - self._count) * self._seconds / self._computed if self._computed else None
         if self._args.json:
             self._progress.event(

@@ -53,6 +53,10 @@ class Stage:
         display.SetWindowLevel(*grey_window(scan))
         return node
 
+    def fill(self) -> None:
+        """Show the scans and the result; call it once the views are there."""
+        raise NotImplementedError
+
     def set_opacity(self, opacity: float) -> None:
         """Set how much the map covers, 0 to 1."""
         self.bridge.set_saliency_opacity(opacity)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,8 @@ from medfm_core.brain_study import BrainOptions, scan_name
 from medfm_core.errors import InputError
 from medfm_core.settings import read_settings
 from medfm_core.worker.requests import AnalyzeArguments, PlanArguments, ScanArguments
-from medfm_core.worker.telling import Telling, told
+from medfm_core.worker.result import result_of
+from medfm_core.worker.telling import Telling
 
 if TYPE_CHECKING:
     from medfm_core.cards import ModelCard
@@ -63,22 +63,13 @@ def analyze(arguments: AnalyzeArguments, telling: Telling) -> dict[str, Any]:
     """`medfm analyze` of brain MRI: the files of the result and its scans."""
     from medfm_core.brain_pipeline import analyze_brain
     from medfm_core.expected_brain import remember_brain
-    from medfm_core.results_folder import MANIFEST
 
     out, options = Path(arguments.out), options_of(arguments)
     _expect(arguments, options, telling)
     study = analyze_brain(sources_of(arguments), out, options, progress=telling)
     remember_brain(study)
-    names = [MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]]
-    return {
-        "out": str(out),
-        "files": {name: str(out / name) for name in names},
-        "findings": None,
-        "scans": [scan.name for scan in study.scans],
-        "model": study.card.id,
-        "warnings": told(study.cautions),
-        "seconds": round(sum(study.seconds.values()), 2),
-    }
+    own = {"findings": None, "scans": [scan.name for scan in study.scans], "model": study.card.id}
+    return {**result_of(out, study), **own}
 
 
 def embedding(arguments: ScanArguments, organ: str | None, telling: Telling) -> StudyEmbedding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,8 @@ from medfm_core.worker.requests import (
     ScanArguments,
     SimilarArguments,
 )
-from medfm_core.worker.telling import Telling, told
+from medfm_core.worker.result import result_of
+from medfm_core.worker.telling import Telling
 
 if TYPE_CHECKING:
     from medfm_core.embedding import StudyEmbedding
@@ -49,20 +49,12 @@ def analyze(arguments: AnalyzeArguments, telling: Telling) -> dict[str, Any]:
         return brains.analyze(arguments, telling)
     from medfm_core.expected import remember
     from medfm_core.pipeline import analyze as run
-    from medfm_core.results_folder import MANIFEST
 
     out, options = Path(arguments.out), options_of(arguments)
     _expect(arguments, options, telling)
     analysis = run(source_of(arguments), out, options, progress=telling)
     remember(analysis)
-    names = [MANIFEST, *json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"]]
-    return {
-        "out": str(out),
-        "files": {name: str(out / name) for name in names},
-        "findings": _count(analysis),
-        "warnings": told(analysis.cautions),
-        "seconds": round(sum(analysis.seconds.values()), 2),
-    }
+    return {**result_of(out, analysis), "findings": _count(analysis)}
 
 
 def identify(arguments: IdentifyArguments, telling: Telling) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class PlanArguments:
 
 @dataclass(frozen=True)
 class ModelArguments:
-    """One model, by the id of its card."""
+    """One model, by the id of its card or the path of its file."""
 
     model: str
 

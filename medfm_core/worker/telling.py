@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from medfm_core.progress import Progress, Stage
 
@@ -116,8 +115,3 @@ def shares_of_files(files: Mapping[str, int | None]) -> dict[str, float]:
             f"Verify {name}": 0.1 * (size or 1),
         }
     return shares
-
-
-def told(cautions: Any) -> list[dict[str, str]]:
-    """Cautions as data."""
-    return [{"code": caution.code, "sentence": caution.sentence} for caution in cautions]

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from .host import SceneHost, Volume, VolumeFacts
 from .input_check import check_input
+from .model_line import BRAINS, ORGANS, ModelLine
 from .mr_sequence import SEQUENCES, sequence_of
 from .results import ResultError
 from .signals import Signal
-from .weights import BRAINS, ORGANS, ModelLine, WeightsModel
+from .weights import WeightsModel
 
 MOST_SCANS = 3
 NO_FINDINGS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def scans_of(folder: Path, manifest: Mapping[str, Any]) -> tuple[ScanResult, ...
     """
     if not str(manifest["schema"]).startswith(SCHEMA):
         return ()
-    return tuple(_scan(name, entry, folder, manifest["files"]) for name, entry in manifest["scans"].items())
+    return tuple(scan_of(name, entry, folder, manifest["files"]) for name, entry in manifest["scans"].items())
 
 
 def expert_colours(manifest: Mapping[str, Any]) -> tuple[tuple[int, int, int], ...]:
@@ -45,7 +45,12 @@ def expert_colours(manifest: Mapping[str, Any]) -> tuple[tuple[int, int, int], .
     return tuple((int(red), int(green), int(blue)) for red, green, blue in colours)
 
 
-def _scan(name: str, entry: Mapping[str, Any], folder: Path, files: Mapping[str, Any]) -> ScanResult:
+def scan_of(name: str, entry: Mapping[str, Any], folder: Path, files: Collection[str]) -> ScanResult:
+    """One scan and those of some files of a folder that are its maps.
+
+    Raises:
+        KeyError, TypeError: the entry is damaged.
+    """
     entry["shape"], entry["affine_ras"]  # a damaged entry is told now, not when it is shown
     pattern = re.compile(rf"routing_{re.escape(name)}_block(\d+)\.nii\.gz")
     blocks = {int(match[1]): folder / file for file in files if (match := pattern.fullmatch(file))}

@@ -9,7 +9,7 @@ from typing import Any
 from .asking import Asking
 from .client import Device, WorkerClient
 from .host import VolumeFacts
-from .run_parts import duration
+from .run_progress import duration
 
 
 @dataclass(frozen=True)

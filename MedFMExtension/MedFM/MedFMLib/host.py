@@ -41,6 +41,19 @@ class VolumeFacts:
     has_result: bool = False
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A result as far as the scene itself carries it.
+
+    Attributes:
+        result: without a folder; its maps are those that the scene has.
+        scans: of brain MRI, the volume of each scan by its name; empty for CT.
+    """
+
+    result: Result
+    scans: Mapping[str, Volume]
+
+
 class SceneHost(Protocol):
     """The scene, as far as the models need it. Every function is called on the thread that calls `pump`."""
 
@@ -59,6 +72,12 @@ class SceneHost(Protocol):
     def import_brain(self, volumes: Mapping[str, Volume], result: Result, provenance: Mapping[str, str]) -> None:
         """Take a result of brain MRI: the volume of each scan by its name; when it raises, nothing may stay."""
 
+    def add_map(self, volume: Volume, path: str, title: str, kind: str) -> Any:
+        """Take a map of brain MRI into the scene without showing it; `kind` is that of `brain_maps.BrainMap`."""
+
+    def carried(self, volume: Volume) -> Carried | None:
+        """The result that the scene carries of a volume, as after it was saved and opened; None where there is none."""
+
     def show_routing(self, volume: Volume, path: str, title: str) -> None:
         """Show which expert serves which place of a scan, in the place of any other map."""
 
@@ -67,6 +86,9 @@ class SceneHost(Protocol):
 
     def show_saliency(self, volume: Volume, path: str, title: str) -> None:
         """Show a saliency map over its volume."""
+
+    def shown_map(self, volume: Volume) -> str:
+        """Name of the file of the volume's map that the views show; "" where they show none of it."""
 
     def hide_saliency(self) -> None:
         """Show no map, and the views as they were before."""

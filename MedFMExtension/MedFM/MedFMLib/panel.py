@@ -75,6 +75,7 @@ class Panel:
             WeightsPage(ui, model, toolkit, dialogs),
         )
         self._advanced = AdvancedPage(ui, model, toolkit, settings, dialogs)
+        model.weights.card.chosen.connect(lambda line: keep())
         model.changed.connect(self._on_change)
         self._refresh()
 

@@ -23,6 +23,7 @@ class AdvancedPage:
             "Endpoint": ui.endpointEdit,
             "Authorities": ui.authoritiesEdit,
             "Proxy": ui.proxyEdit,
+            "Card": ui.cardEdit,
         }
         for name, edit in self._edits.items():
             put(edit, text=settings[name])
@@ -34,11 +35,13 @@ class AdvancedPage:
             (ui.keepButton, ui.keepEdit, True),
             (ui.cacheButton, ui.cacheEdit, True),
             (ui.authoritiesButton, ui.authoritiesEdit, False),
+            (ui.cardButton, ui.cardEdit, False),
         ):
             toolkit.connect(button, "clicked()", lambda edit=edit, is_folder=is_folder: self._browse(edit, is_folder))
         toolkit.connect(ui.applySettingsButton, "clicked()", self._apply)
         toolkit.connect(ui.diagnosisButton, "clicked()", lambda: dialogs.copy(model.diagnosis()))
         say(ui.privacyLabel, PRIVACY)
+        model.weights.card.name(settings["Card"], is_new=False)
         self._refresh_apply()
 
     def _entered(self) -> dict[str, str]:
@@ -57,8 +60,11 @@ class AdvancedPage:
             self._refresh_apply()
 
     def _apply(self) -> None:
+        is_other_card = self._settings["Card"] != self._entered()["Card"]
         for name, value in self._entered().items():
             self._settings[name] = value
         self._model.choose(replace(self._model.choices, keep_in=self._settings["KeepIn"]))
+        if is_other_card:
+            self._model.weights.card.name(self._settings["Card"])
         self._model.settings_changed()
         self._refresh_apply()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from .model_line import ModelLine
 from .panel_qt import Toolkit, chosen_of, fill, get, put, say, show
 from .panel_settings import Settings
 from .view_model import FINDINGS, Choices, PanelModel
-from .weights import ModelLine
 
 _NONE = "-"  # stands for no findings model in the menu
 
@@ -87,7 +87,8 @@ class AnalysisPage:
         fill(ui.findingsBox, (*_entries(findings), *without), picked, self._tip_role)
         devices = tuple((device.name, device.title, device.basis) for device in model.expected.choices())
         fill(ui.deviceBox, devices, chosen.device, self._tip_role)
-        say(ui.modelLabel, _about(model.weights.model(chosen_of(ui.modelBox))))
+        about = _about(model.weights.model(chosen_of(ui.modelBox)))
+        say(ui.modelLabel, "\n".join(filter(None, (about, model.weights.card.problem))))
         say(ui.findingsModelLabel, _about(model.weights.model(chosen_of(ui.findingsBox))))
 
     def _choose(self) -> None:

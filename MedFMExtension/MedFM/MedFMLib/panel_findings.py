@@ -12,6 +12,7 @@ from .whole_body import body_text
 
 _BETWEEN = "\n"
 _NO_MAP = "No saliency map was made for this finding: maps are made for findings that are called present."
+_NOT_CARRIED = "The scene has no saliency map of this finding: it keeps those that were shown before it was saved."
 
 
 class FindingsPage:
@@ -113,7 +114,8 @@ class FindingsPage:
     def _wording(self, row: FindingRow | None) -> str:
         if row is None:
             return ""
-        no_map = "" if row.saliency is not None or row.state != "present" else _NO_MAP
+        without = _NO_MAP if self._model.study.has_files else _NOT_CARRIED
+        no_map = "" if row.saliency is not None or row.state != "present" else without
         return " ".join(filter(None, (f"{row.label}: {row.state_word}, {row.score}.", row.wording, no_map)))
 
     def _on_choice(self) -> None:

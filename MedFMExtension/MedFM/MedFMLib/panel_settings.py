@@ -8,7 +8,7 @@ from typing import Any
 from .launch import HubChoices, Launch, plan_launch
 
 _GROUP = "MedFM"
-NAMES = ("Python", "Device", "KeepIn", "Cache", "Endpoint", "Authorities", "Proxy", "Offline")
+NAMES = ("Python", "Device", "KeepIn", "Cache", "Endpoint", "Authorities", "Proxy", "Offline", "Card")
 
 
 class Settings:

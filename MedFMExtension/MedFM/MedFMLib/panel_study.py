@@ -35,9 +35,8 @@ class StudyPage:
         question = study.question
         asked = _answer(question.answer) if question.answer is not None else question.problem
         say(ui.answerLabel, "Asking…" if question.is_busy else asked)
-        has_result = self._model.run.result is not None
-        put(ui.similarButton, enabled=has_result and not study.similar.is_busy)
-        put(ui.exportButton, enabled=has_result and not study.export.is_busy)
+        put(ui.similarButton, enabled=study.has_files and not study.similar.is_busy)
+        put(ui.exportButton, enabled=study.has_files and not study.export.is_busy)
         self._show_neighbours(study.similar.answer)
         say(ui.studyLabel, self._told())
 

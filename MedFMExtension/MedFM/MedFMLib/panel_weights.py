@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .model_line import ModelLine
 from .panel_dialogs import Dialogs
 from .panel_qt import Toolkit, put, say, show, stretch
 from .view_model import PanelModel
-from .weights import ModelLine
 
 _KINDS = "Weights (*.safetensors *.zip *.pt *.bin *.gz);;All files (*)"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,8 @@ class Result:
     """What a folder of results says.
 
     Attributes:
-        folder: where it lies.
-        manifest: `analysis.json` as it is.
+        folder: where it lies; None of a result that a saved scene carries, without files.
+        manifest: `analysis.json` as it is; of a saved scene as much of it as the scene carries.
         structures: by name, in the manifest's order.
         labels: of the label map.
         findings: all of them; empty where none were assessed.
@@ -91,7 +91,7 @@ class Result:
         scans: of brain MRI, which has no structures and no findings; its labels are experts. Empty for CT.
     """
 
-    folder: Path
+    folder: Path | None
     manifest: Mapping[str, Any]
     structures: Mapping[str, Structure]
     labels: tuple[Label, ...]
@@ -111,9 +111,10 @@ class Result:
         return self.folder / LABEL_MAP
 
     @property
-    def report(self) -> Path:
-        """The report, one file for any browser."""
-        return self.folder / REPORT
+    def report(self) -> Path | None:
+        """The report, one file for any browser; None where there is none."""
+        path = None if self.folder is None else self.folder / REPORT
+        return path if path is not None and path.is_file() else None
 
     def grid_of(self, map_file: Path) -> Mapping[str, Any]:
         """Where the voxels of a map lie, as the manifest says it of the map's scan: `shape` and `affine_ras`.
@@ -156,9 +157,9 @@ def read_result(folder: str | Path) -> Result:
             return Result(folder, manifest, {}, _experts(manifest), (), {}, warnings, scans)
         labels = tuple(_label(entry) for entry in _json(folder / LABELS)["labels"])
         titles = {label.name: label.title for label in labels}
-        found = {name: _structure(name, titles, entry) for name, entry in manifest["structures"].items()}
+        found = structures_of(manifest, titles)
         findings = _findings(folder / FINDINGS) if FINDINGS in manifest["files"] else ()
-        saliency = _saliency(folder, manifest["files"], findings)
+        saliency = saliency_of(folder, manifest["files"], findings)
     except FileNotFoundError as error:
         raise ResultError(f"{folder} holds no result of MedFM ({Path(error.filename).name} is missing).") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -187,6 +188,15 @@ def _label(entry: Mapping[str, Any]) -> Label:
         entry.get("region"),
         entry.get("category"),
     )
+
+
+def structures_of(manifest: Mapping[str, Any], titles: Mapping[str, str]) -> dict[str, Structure]:
+    """The structures of a manifest, by name; `titles` for readers, likewise.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: it is damaged.
+    """
+    return {name: _structure(name, titles, entry) for name, entry in manifest["structures"].items()}
 
 
 def _structure(name: str, titles: Mapping[str, str], entry: Mapping[str, Any]) -> Structure:
@@ -227,7 +237,8 @@ def _finding(row: Mapping[str, str]) -> Finding:
     )
 
 
-def _saliency(folder: Path, files: Mapping[str, Any], findings: tuple[Finding, ...]) -> dict[tuple[str, str], Path]:
+def saliency_of(folder: Path, files: Iterable[str], findings: tuple[Finding, ...]) -> dict[tuple[str, str], Path]:
+    """The maps among some files of a folder, by finding and organ."""
     wanted = {f"saliency_{f.name}_{f.organ}.nii.gz": (f.name, f.organ) for f in findings}
     return {wanted[name]: folder / name for name in files if name in wanted}
 

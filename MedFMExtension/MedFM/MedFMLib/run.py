@@ -4,51 +4,44 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .client import WorkerClient
+from .held_results import NOTICE, Held, HeldResults
 from .host import SceneHost, Volume
-from .results import Result, ResultError, read_result
+from .results import ResultError, read_result
 from .run_job import Job
-from .run_parts import RunOptions, RunView, duration, folder_name, time_left
+from .run_parts import RunOptions, RunView, folder_name
+from .run_progress import RunProgress, duration
 from .run_states import RunEvent, RunState, follow
-from .signals import Signal
 from .taking import take_in
 
 VOLUME_GONE = "The input volume was removed; the run was stopped and nothing was imported."
 SCENE_CLOSED = "The scene was closed; the run was stopped."
+_CANCELLED = "Cancelled; nothing was imported."
 _RESULT = "result"
 
 
-class RunModel:
-    """Runs one analysis at a time.
+class RunModel(HeldResults):
+    """Runs one analysis at a time, and shows its result or another one.
 
     Args:
         client: the worker.
         host: the scene.
 
     Attributes:
-        changed: called when `view()` changed.
-        finished: called with the volume and the `Result` once it is in the scene.
-        result: of the last run that ended well; None before, and after the scene was closed.
-        volume: what it was made of; of brain MRI the first scan.
-        scans: of brain MRI, the volume of each scan by its name in the result; empty for CT.
+        state: where the run is; `changed` is called too when `view()` changed.
     """
 
     def __init__(self, client: WorkerClient, host: SceneHost) -> None:
-        self._client, self._host = client, host
+        super().__init__(host)
+        self._client = client
         self._job: Job | None = None
         self._folders: list[Path] = []
-        self._percent, self._stage, self._left, self._left_at = 0.0, "", None, 0.0
-        self._message, self._warnings, self._log = "", (), []
+        self._progress = RunProgress()
         self.state = RunState.IDLE
-        self.changed, self.finished = Signal(), Signal()
-        self.result: Result | None = None
-        self.volume: Volume | None = None
-        self.scans: dict[str, Volume] = {}
 
     def run(self, volume: Volume, options: RunOptions | None = None, others: Sequence[Volume] = ()) -> bool:
         """Begin; whether a run could begin.
@@ -61,18 +54,11 @@ class RunModel:
         if follow(self.state, RunEvent.START) is None:
             return False
         options = options or RunOptions()
-        self._percent, self._stage, self._left, self._message = 0.0, "Write the volume", None, ""
-        self._warnings, self._log = (), []
+        self._progress.begin("Write the volume")
+        self.message = ""
         self._go(RunEvent.START)
         try:
-            folder = Path(tempfile.mkdtemp(prefix="medfm-"))
-            self._folders.append(folder)
-            out = (
-                Path(options.keep_in) / folder_name(self._host.facts(volume).name)
-                if options.keep_in
-                else folder / _RESULT
-            )
-            self._job = Job((volume, *others), options.sequences, folder, out)
+            self._job = self._job_of((volume, *others), options)
             sources = self._job.export(self._host)
         except Exception as error:  # a full disk, a volume that went away, whatever the host meets
             if self.state is RunState.EXPORTING:
@@ -83,54 +69,37 @@ class RunModel:
         if self.state is not RunState.EXPORTING:  # stopped while it was written
             self._leave()
             return True
-        self._stage = "Start"
+        self._progress.stage = "Start"
         self._go(RunEvent.EXPORTED)
-        arguments = options.arguments(sources, str(out))
+        arguments = options.arguments(sources, str(self._job.out))
         self._job.request_id = self._client.request("analyze", arguments, self._events_of(self._job))
         return True
 
     def open(self, volumes: Sequence[Volume], folder: str | Path, sequences: Sequence[str] = ()) -> bool:
-        """Take a result that was made before into the scene; whether it could be, else `view()` says why.
+        """See `HeldResults`; while a run is under way none is opened."""
+        return not self.state.is_busy and super().open(volumes, folder, sequences)
 
-        Args:
-            volumes: what it was made of; more than one of brain MRI alone.
-            folder: of the result.
-            sequences: of the volumes, where these are brain MRI.
-        """
-        if follow(self.state, RunEvent.START) is None:
-            return False
-        try:
-            result = read_result(folder)
-            self.scans = take_in(self._host, volumes, sequences, result)
-        except ResultError as error:
-            self._message = str(error)
-            self.changed.emit()
-            return False
-        self.result, self.volume = result, _first(self.scans, volumes)
-        self._warnings, self._message = result.warnings, "Opened. Research use only, not a diagnosis."
-        self.changed.emit()
-        self.finished.emit(self.volume, result)
-        return True
+    def recall(self, volume: Volume) -> bool:
+        """See `HeldResults`; while a run is under way none is shown."""
+        return not self.state.is_busy and super().recall(volume)
 
     def cancel(self, because: str = "") -> None:
         """Stop; the message says why, by default that it was cancelled."""
         if self._job is None or follow(self.state, RunEvent.STOP) is None:
             return
-        self._job.stopped_because = because or "Cancelled; nothing was imported."
+        self._job.stopped_because = because or _CANCELLED
         self._go(RunEvent.STOP)
         if self.state is RunState.CANCELLING:
             self._client.cancel(self._job.request_id)
         else:
-            self._message = self._job.stopped_because
+            self.message = self._job.stopped_because
             self.changed.emit()
 
     def volume_removed(self, volume: Volume) -> None:
         """The host says that a volume left the scene."""
         if self._job is not None and volume in self._job.volumes:
             self.cancel(VOLUME_GONE)
-        if self.volume == volume or volume in self.scans.values():
-            self._forget()
-            self.changed.emit()
+        self._drop(volume)
 
     def scene_closed(self) -> None:
         """The host says that the scene was closed."""
@@ -151,52 +120,51 @@ class RunModel:
 
     def view(self) -> RunView:
         """What the panel shows."""
+        progress, is_busy = self._progress, self.state.is_busy
         can_stop = follow(self.state, RunEvent.STOP) is not None
-        is_busy = self.state.is_busy
         return RunView(
-            self.state,
-            {RunState.CANCELLING: "Cancelling\u2026"}.get(self.state, "Cancel" if is_busy else "Run"),
-            can_stop or not is_busy,
-            not is_busy,
-            100 if self.state is RunState.DONE else round(100 * self._percent),
-            self._stage if is_busy else "",
-            time_left(self._left, self._left_at) if self.state is RunState.RUNNING else "",
-            self._message,
-            self._warnings,
-            tuple(self._log[-200:]),
+            state=self.state,
+            button={RunState.CANCELLING: "Cancelling\u2026"}.get(self.state, "Cancel" if is_busy else "Run"),
+            is_button_enabled=can_stop or not is_busy,
+            are_inputs_enabled=not is_busy,
+            percent=100 if self.state is RunState.DONE else round(100 * progress.fraction),
+            stage=progress.stage if is_busy else "",
+            time_left=progress.time_left() if self.state is RunState.RUNNING else "",
+            message=self.message,
+            warnings=self.result.warnings if self.result is not None and not is_busy else (),
+            log=progress.log,
         )
+
+    def _job_of(self, volumes: tuple[Volume, ...], options: RunOptions) -> Job:
+        folder = Path(tempfile.mkdtemp(prefix="medfm-"))
+        self._folders.append(folder)
+        kept = options.keep_in and Path(options.keep_in) / folder_name(self._host.facts(volumes[0]).name)
+        return Job(volumes, options.sequences, folder, kept or folder / _RESULT)
 
     def _events_of(self, job: Job) -> Callable[[Mapping[str, Any]], None]:
         def take(event: Mapping[str, Any]) -> None:
             if job is self._job:  # an event of a run that the panel has forgotten changes nothing
-                self._take(event)
+                self._hear(event)
 
         return take
 
-    def _take(self, event: Mapping[str, Any]) -> None:
+    def _hear(self, event: Mapping[str, Any]) -> None:
         kind = event["event"]
-        if kind == "progress":
-            self._percent, self._stage = float(event["fraction"]), event["name"]
-            self._left, self._left_at = event["remaining_seconds"], time.monotonic()
-            self.changed.emit()
-        elif kind == "stage" and event.get("depth") == 0 and event["state"] == "done":
-            self._log.append(f"{event['name']}: {event['seconds']:.1f} s")
-        elif kind == "log":
-            self._log.append(str(event["text"]))
-            self.changed.emit()
-        elif kind == "result":
+        if kind == "result":
             self._result(event)
         elif kind == "cancelled":
             self._stopped(RunEvent.STOPPED)
         elif kind == "error":
             self._stopped(RunEvent.FAIL) if self.state is RunState.CANCELLING else self._fail(event["sentence"])
+        elif self._progress.take(event):
+            self.changed.emit()
 
     def _result(self, event: Mapping[str, Any]) -> None:
         if self.state is RunState.CANCELLING:
             self._stopped(RunEvent.RESULT)
             return
         job = self._job
-        self._stage, self._percent = "Import the result", 1.0
+        self._progress.stage, self._progress.fraction = "Import the result", 1.0
         self._go(RunEvent.RESULT)
         try:
             if not all(map(self._host.is_alive, job.volumes)):
@@ -210,25 +178,22 @@ class RunModel:
         except Exception as error:  # whatever the host meets in its scene
             self._fail(f"The result cannot be taken into the scene ({error}). Until Slicer ends it is in {job.out}.")
             return
-        seconds = float(event.get("seconds", 0.0))
-        self.result, self.volume, self.scans = result, job.volumes[0], scans
-        self._warnings = result.warnings
-        self._message = f"Done in {duration(seconds)}. Research use only, not a diagnosis."
+        self._take(Held(job.volumes[0], result, scans))
         self._job = None
         job.forget_input()
+        self.message = f"Done in {duration(float(event.get('seconds', 0.0)))}. {NOTICE}"
         self._go(RunEvent.IMPORTED)
         self.finished.emit(self.volume, result)
 
     def _stopped(self, event: RunEvent) -> None:
-        self._message = self._job.stopped_because or "Cancelled; nothing was imported."
+        self.message = self._job.stopped_because or _CANCELLED
         self._leave()
         self._go(event)
 
     def _fail(self, sentence: str) -> None:
-        self._message = sentence
-        keep = self.state is RunState.IMPORTING
-        if keep:
-            self._job = None
+        self.message = sentence
+        if self.state is RunState.IMPORTING:
+            self._job = None  # its folder stays: the message names it
         else:
             self._leave()
         self._go(RunEvent.FAIL)
@@ -238,10 +203,6 @@ class RunModel:
         job, self._job = self._job, None
         if job is not None:
             shutil.rmtree(job.folder, ignore_errors=True)
-
-    def _forget(self) -> None:
-        self.result = self.volume = None
-        self.scans = {}
 
     def _sweep(self) -> None:
         for folder in self._folders:
@@ -253,7 +214,3 @@ class RunModel:
         if state is not None:
             self.state = state
             self.changed.emit()
-
-
-def _first(scans: Mapping[str, Volume], volumes: Sequence[Volume]) -> Volume:
-    return next(iter(scans.values()), volumes[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,18 +108,3 @@ def folder_name(text: str) -> str:
     """A volume's name as that of a folder on any system."""
     kept = "".join(letter if letter.isalnum() or letter in " ._-" else "_" for letter in text).strip(" .")
     return kept[:80].strip(" .") or "scan"
-
-
-def time_left(seconds: float | None, told_at: float) -> str:
-    """How long it will take from now on; it counts down between two events."""
-    if seconds is None:
-        return ""
-    left = seconds - (time.monotonic() - told_at)
-    return "almost done" if left < 2 else f"about {duration(left)} left"
-
-
-def duration(seconds: float) -> str:
-    """A time for the user, as exact as it can be known."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -12,14 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 import slicer
 
-from .host import VolumeFacts
+from .host import Carried, VolumeFacts
 from .result_image import read_voxels
 from .results import Result
+from .scene_carried import BRAIN, carried, forget, keep
 from .scene_errors import SceneError
 from .scene_export import volume_facts, write_volume
 from .scene_findings import add_findings
 from .scene_maps import FINDINGS, ORGANS, ROUTING, SALIENCY, SceneMaps
-from .scene_nodes import PREFIX, mark, nodes, on_volume, referenced
+from .scene_nodes import mark, nodes, on_volume, referenced
 from .scene_result import facts_of, grid_of, place_of
 from .scene_saliency import FILE
 from .scene_segments import add_segmentation
@@ -27,7 +28,6 @@ from .scene_views import OPACITY, centre_views
 from .scene_watch import SceneWatch
 
 _ROLES = (ORGANS, FINDINGS, SALIENCY, ROUTING)
-_BRAIN = f"{PREFIX}BrainScan"  # on a volume: name of the scan that it is in its result
 
 
 class SlicerScene(SceneMaps):
@@ -52,7 +52,7 @@ class SlicerScene(SceneMaps):
             SceneError: it is gone, or has no voxels.
         """
         self._check_alive(volume)
-        has_result = self.segmentation(volume) is not None or volume.GetAttribute(_BRAIN) is not None
+        has_result = self.segmentation(volume) is not None or volume.GetAttribute(BRAIN) is not None
         return volume_facts(volume, has_result=has_result)
 
     def likely_input(self) -> slicer.vtkMRMLVolumeNode | None:
@@ -103,6 +103,7 @@ class SlicerScene(SceneMaps):
                 f"the result in {result.folder} is damaged ({error!r})", "analyse the scan anew"
             ) from error
         self.remove_result(volume)
+        keep(made[0], result)
         for role, node in zip(_ROLES, made, strict=False):
             mark(node, {**facts_of(result), **(provenance or {})})
             volume.SetNodeReferenceID(role, node.GetID())
@@ -132,7 +133,8 @@ class SlicerScene(SceneMaps):
         for name, volume in volumes.items():
             self.remove_result(volume)
             mark(volume, {**facts_of(result), **(provenance or {})})
-            volume.SetAttribute(_BRAIN, name)
+            volume.SetAttribute(BRAIN, name)
+            keep(volume, result)
             self._latest = volume
 
     def remove_result(self, volume: slicer.vtkMRMLVolumeNode) -> None:
@@ -142,7 +144,21 @@ class SlicerScene(SceneMaps):
             for node in referenced(volume, role):
                 self.scene.RemoveNode(node)
             volume.RemoveNodeReferenceIDs(role)
-        volume.RemoveAttribute(_BRAIN)
+        forget(volume)
+
+    def carried(self, volume: slicer.vtkMRMLVolumeNode) -> Carried | None:
+        """The result that the scene carries of a volume; None where there is none.
+
+        It is the latest one from now on, to whose scan the points of `centre_on` belong.
+
+        Raises:
+            SceneError: its nodes do not fit each other any more.
+        """
+        self._check_alive(volume)
+        found = carried(volume)
+        if found is not None:
+            self._latest = volume
+        return found
 
     def findings(self, volume: slicer.vtkMRMLVolumeNode) -> slicer.vtkMRMLTableNode | None:
         """The table of findings in a volume; None where there is none."""

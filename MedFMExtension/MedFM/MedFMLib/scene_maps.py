@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
 import slicer
 
 from .result_image import read_voxels
-from .results import Result, read_result
+from .results import read_result
 from .scene_errors import SceneError
 from .scene_nodes import PREFIX, mark, nodes, on_volume, referenced
 from .scene_result import facts_of, grid_of
@@ -18,6 +19,23 @@ from .scene_segments import only_outlines
 from .scene_views import OPACITY, restore, set_opacity, show_over, shown_overlay
 
 ORGANS, FINDINGS, SALIENCY, ROUTING = (f"{PREFIX}{role}" for role in ("organs", "findings", "saliency", "routing"))
+
+
+class MapKind(Enum):
+    """What a map holds; the values are those of `brain_maps.BrainMap.kind`."""
+
+    SALIENCY = "saliency"
+    ROUTING = "routing"
+
+    @property
+    def role(self) -> str:
+        """Of the reference from the volume to the map."""
+        return {MapKind.SALIENCY: SALIENCY, MapKind.ROUTING: ROUTING}[self]
+
+    @property
+    def attribute(self) -> str:
+        """That names the file on the map's node."""
+        return {MapKind.SALIENCY: FILE, MapKind.ROUTING: ROUTING_FILE}[self]
 
 
 class SceneMaps:
@@ -51,17 +69,7 @@ class SceneMaps:
         Raises:
             SceneError: the volume is gone, or the map is missing, damaged or another scan's.
         """
-        self._check_alive(volume)
-        node = self._saliency(volume, Path(path), title)
-        shown = shown_overlay(self.scene)
-        if shown is not None and shown is not node:
-            show_legend(shown, False)
-        show_routing(self.scene, None, 0.0)
-        self._latest = volume
-        show_over(self.scene, node, volume, self._opacity)
-        show_legend(node, True)
-        if self.segmentation(volume) is not None:
-            only_outlines(self.segmentation(volume), True)
+        self._show(volume, overlay=self.add_map(volume, path, title, MapKind.SALIENCY))
 
     def show_routing(self, volume: slicer.vtkMRMLVolumeNode, path: str | Path, title: str) -> None:
         """Show which expert serves which place of a scan, over its volume and in the place of any other map.
@@ -74,14 +82,46 @@ class SceneMaps:
         Raises:
             SceneError: the volume is gone, or the map is missing, damaged or another scan's.
         """
+        self._show(volume, routing=self.add_map(volume, path, title, MapKind.ROUTING))
+
+    def add_map(
+        self, volume: slicer.vtkMRMLVolumeNode, path: str | Path, title: str, kind: MapKind | str
+    ) -> slicer.vtkMRMLDisplayableNode:
+        """The node of a map, which is made where the scene has none yet; no view shows it by this.
+
+        Args:
+            volume: what was analysed.
+            path: the map's file in the folder of results.
+            title: of the node, and of its legend.
+            kind: what the file holds.
+
+        Raises:
+            SceneError: the volume is gone, or the map is missing, damaged or another scan's.
+        """
         self._check_alive(volume)
-        node = self._routing(volume, Path(path), title)
-        shown = shown_overlay(self.scene)
-        if shown is not None:
-            show_legend(shown, False)
-        self._latest = volume
-        show_over(self.scene, None, volume)
-        show_routing(self.scene, node, self._opacity)
+        path, kind = Path(path), MapKind(kind)
+        for node in referenced(volume, kind.role):
+            if node.GetAttribute(kind.attribute) == path.name:
+                return node
+        if path.parent == Path():
+            raise SceneError("the map is no longer in the scene", "open the folder of its result")
+        result = read_result(path.parent)
+        affine, shape = grid_of(result, path)
+        voxels = on_volume(read_voxels(path, shape), affine, volume)
+        if kind is MapKind.SALIENCY:
+            node = add_saliency(self.scene, voxels.astype(np.float32, copy=False), volume, title)
+        elif voxels.dtype == np.uint8 and result.labels:
+            node = add_routing(self.scene, result, voxels, volume, title)
+        else:
+            raise SceneError(f"{path} holds no experts", "analyse the scan anew")
+        mark(node, facts_of(result))
+        node.SetAttribute(kind.attribute, path.name)
+        volume.AddNodeReferenceID(kind.role, node.GetID())
+        return node
+
+    def maps(self, volume: slicer.vtkMRMLVolumeNode) -> list[slicer.vtkMRMLDisplayableNode]:
+        """The nodes of a volume's maps, those of saliency first."""
+        return [node for kind in MapKind for node in referenced(volume, kind.role)]
 
     def hide_saliency(self) -> None:
         """Show no map, and the views as they were before."""
@@ -103,6 +143,13 @@ class SceneMaps:
         """The routing that is shown; None where none is."""
         return shown_routing(self.scene)
 
+    def shown_map(self, volume: slicer.vtkMRMLVolumeNode) -> str:
+        """Name of the file of the volume's map that the views show; "" where they show none of it."""
+        for kind, shown in ((MapKind.SALIENCY, self.saliency), (MapKind.ROUTING, self.routing)):
+            if shown is not None and shown in referenced(volume, kind.role):
+                return shown.GetAttribute(kind.attribute) or ""
+        return ""
+
     def set_saliency_opacity(self, opacity: float) -> None:
         """Set how much the map covers, 0 to 1; kept for the next map."""
         self._opacity = min(max(opacity, 0.0), 1.0)
@@ -119,42 +166,23 @@ class SceneMaps:
         """The share in force, 0 to 1; None where no map is shown."""
         return None if self.saliency is None else get_threshold(self.saliency)
 
-    def _saliency(self, volume: slicer.vtkMRMLVolumeNode, path: Path, title: str) -> slicer.vtkMRMLScalarVolumeNode:
-        for node in referenced(volume, SALIENCY):
-            if node.GetAttribute(FILE) == path.name:
-                return node
-        result = read_result(path.parent)
-        affine, shape = grid_of(result, path)
-        voxels = on_volume(read_voxels(path, shape).astype(np.float32, copy=False), affine, volume)
-        node = add_saliency(self.scene, voxels, volume, title)
-        self._keep(node, (SALIENCY, FILE), (volume, path), result)
-        return node
-
-    def _routing(self, volume: slicer.vtkMRMLVolumeNode, path: Path, title: str) -> slicer.vtkMRMLSegmentationNode:
-        for node in referenced(volume, ROUTING):
-            if node.GetAttribute(ROUTING_FILE) == path.name:
-                return node
-        result = read_result(path.parent)
-        affine, shape = grid_of(result, path)
-        labels = on_volume(read_voxels(path, shape), affine, volume)
-        if labels.dtype != np.uint8 or not result.labels:
-            raise SceneError(f"{path} holds no experts", "analyse the scan anew")
-        node = add_routing(self.scene, result, labels, volume, title)
-        self._keep(node, (ROUTING, ROUTING_FILE), (volume, path), result)
-        return node
-
-    def _keep(
+    def _show(
         self,
-        node: slicer.vtkMRMLNode,
-        names: tuple[str, str],
-        place: tuple[slicer.vtkMRMLVolumeNode, Path],
-        result: Result,
+        volume: slicer.vtkMRMLVolumeNode,
+        overlay: slicer.vtkMRMLScalarVolumeNode | None = None,
+        routing: slicer.vtkMRMLSegmentationNode | None = None,
     ) -> None:
-        """Note on a map's node where it is from, and on its volume that it has it; `names` of role and attribute."""
-        (role, attribute), (volume, path) = names, place
-        mark(node, facts_of(result))
-        node.SetAttribute(attribute, path.name)
-        volume.AddNodeReferenceID(role, node.GetID())
+        """Show one map of a volume, of either kind, and no other."""
+        before = shown_overlay(self.scene)
+        if before is not None and before is not overlay:
+            show_legend(before, False)
+        self._latest = volume
+        show_routing(self.scene, routing, self._opacity)
+        show_over(self.scene, overlay, volume, self._opacity)
+        if overlay is not None:
+            show_legend(overlay, True)
+        if self.segmentation(volume) is not None:
+            only_outlines(self.segmentation(volume), True)
 
     def _check_alive(self, volume: slicer.vtkMRMLVolumeNode | None) -> None:
         if not self.is_alive(volume):

@@ -64,9 +64,14 @@ class StudyModel:
     @property
     def organs(self) -> tuple[str, ...]:
         """Organs that can be asked about: those that the model encoded."""
-        block = (self._result.manifest.get("findings") or {}) if self._result else {}
+        block = (self._result.manifest.get("findings") or {}) if self.has_files else {}
         units = block.get("units") or {}
         return tuple(name for name, unit in units.items() if unit["state"] in ("present", "cut"))
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there is a result whose folder is here; one that a saved scene carries has none."""
+        return self._result is not None and self._result.folder is not None
 
     def show(self, result: Result | None) -> None:
         """Be about another result; what is asked of the last one is stopped."""
@@ -87,7 +92,7 @@ class StudyModel:
         return self._do(self.export, {"out": path})
 
     def _do(self, asking: Asking[Any], arguments: dict[str, Any]) -> bool:
-        if self._result is None:
+        if not self.has_files:
             return False
         asking.ask({"result": str(self._result.folder), **arguments})
         return True

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from .brain_case import NO_MODEL, BrainCase, is_mr, offered_models
-from .brain_maps import SALIENCY, BrainMap, brain_maps
 from .choices import Choices
 from .client import WorkerClient, WorkerState
 from .diagnosis import diagnosis
 from .expected_view import ExpectedModel
-from .findings_table import FindingRow, FindingsTable
 from .host import Installer, SceneHost, Volume, VolumeFacts
 from .input_check import InputCheck, check_input
 from .install import InstallModel, InstallState
 from .launch import Launch
-from .results import Result, ResultError
-from .run import RunModel
-from .signals import Signal
-from .studies import StudyModel
+from .model_line import BRAINS, FINDINGS, ORGANS, ModelLine
+from .results import ResultError
+from .shown_result import ShownResult
 from .transport import PipeTransport, Transport
-from .weights import BRAINS, FINDINGS, ORGANS, ModelLine, WeightsModel
+from .weights import WeightsModel
 
 PRIVACY = "Nothing leaves this computer: everything is computed here, and no usage figures are sent."
 NOTICE = "Research use only. Not a medical device; not for diagnosis or treatment."
 
 
-class PanelModel:
-    """All models of the panel, wired together.
+class PanelModel(ShownResult):
+    """All models of the panel, wired together; what it shows of a result is in `ShownResult`.
 
     Args:
         launch: the Python that computes, with the settings of now.
@@ -37,13 +35,9 @@ class PanelModel:
         open_transport: starts a process.
 
     Attributes:
-        client, install, weights, expected, run, findings, study, brain: the parts, each with its own `changed`.
-        changed: called when one of them changed.
+        client, install, weights, expected, brain: further parts, each with its own `changed`.
         volume: the chosen input; None for none.
         choices: what the user chose.
-        shown: the finding whose saliency map is shown, with its organ, or of brain MRI the kind of the map and its
-            key; None for none.
-        problem: what the scene could not do last, one sentence; "" where it could.
     """
 
     def __init__(
@@ -53,17 +47,14 @@ class PanelModel:
         installer: Installer,
         open_transport: Callable[[Launch, tuple[str, ...]], Transport] = PipeTransport,
     ) -> None:
-        self._host, self._is_closed = host, False
-        self.changed = Signal()
         self.client = WorkerClient(launch, open_transport)
+        super().__init__(self.client, host)
+        self._is_closed = False
         self.install = InstallModel(launch, installer, open_transport)
         self.weights, self.expected = WeightsModel(self.client), ExpectedModel(self.client)
-        self.run = RunModel(self.client, host)
-        self.findings, self.study, self.brain = FindingsTable(), StudyModel(self.client), BrainCase(host)
+        self.brain = BrainCase(host)
         self.volume: Volume | None = None
         self.choices = Choices()
-        self.shown: tuple[str, str] | None = None
-        self.problem = ""
         self._facts: VolumeFacts | None = None
         self._connect()
 
@@ -83,11 +74,13 @@ class PanelModel:
         return any(awaits) or self.run.state.is_busy
 
     def set_volume(self, volume: Volume | None) -> None:
-        """Choose the input."""
+        """Choose the input; what was found in it before is listed again."""
         self.volume = volume
         self._facts, self.problem = None, ""
         try:
             self._facts = None if volume is None else self._host.facts(volume)
+            if self._facts is not None and self._facts.has_result:
+                self.run.recall(volume)
         except ResultError as error:
             self.problem = str(error)
         self.brain.set_volume(0, volume)
@@ -155,58 +148,6 @@ class PanelModel:
         volumes = [scan.volume for scan in scans] or [self.volume]
         return self.run.open(volumes, folder, [scan.sequence for scan in scans])
 
-    def click(self, finding: str, organ: str) -> bool:
-        """A line of the table was clicked: centre the views on its organ, and show its saliency map if it has one."""
-        row = self.findings.row_of(finding, organ)
-        if row is None or self.run.volume is None or not self._host.is_alive(self.run.volume):
-            return False
-        self.problem = ""
-        if row.centre_ras is not None:
-            self._host.centre_on(row.centre_ras)
-        if row.saliency is None:
-            self.hide_saliency()
-        else:
-            self._show_saliency(row)
-        self.changed.emit()
-        return row.centre_ras is not None
-
-    def show_map(self, key: str) -> bool:
-        """Show a map of brain MRI in the place of any other; whether the result has it, and it could be shown.
-
-        Args:
-            key: of one of `maps()`; "" hides what is shown.
-        """
-        chosen = next((one for one in self.maps() if one.key == key), None)
-        volume = None if chosen is None else self.run.scans.get(chosen.scan)
-        self.problem = ""
-        if volume is None or not self._host.is_alive(volume):
-            self.hide_saliency()
-            return False
-        show = self._host.show_saliency if chosen.kind == SALIENCY else self._host.show_routing
-        try:
-            show(volume, str(chosen.path), chosen.title)
-            self.shown = chosen.kind, chosen.key
-        except ResultError as error:
-            self.problem = str(error)
-        self.changed.emit()
-        return not self.problem
-
-    def maps(self) -> tuple[BrainMap, ...]:
-        """The maps of a result of brain MRI whose scans are in the scene; none for CT."""
-        return tuple(one for one in brain_maps(self.run.result) if one.scan in self.run.scans)
-
-    def hide_saliency(self) -> None:
-        """Show no map, and the views as they were."""
-        if self.shown is not None:
-            self.shown = None
-            self._host.hide_saliency()
-            self.changed.emit()
-
-    def report(self) -> Path | None:
-        """The report of the last result; None where there is none."""
-        result = self.run.result
-        return result.report if result is not None and result.report.is_file() else None
-
     def volume_removed(self, volume: Volume) -> None:
         """The host says that a volume left the scene."""
         was_of_result = self.run.volume == volume or volume in self.run.scans.values()
@@ -223,6 +164,10 @@ class PanelModel:
         self._show(None)
         self.brain.forget()
         self.set_volume(None)
+
+    def scene_opened(self) -> None:
+        """The host says that nodes were read, perhaps with a result of the chosen volume."""
+        self.set_volume(self.volume)
 
     def settings_changed(self) -> None:
         """Another Python, folder or address was chosen: end the worker and look anew."""
@@ -249,31 +194,23 @@ class PanelModel:
             part.changed.connect(self.changed.emit)
         for asking in (self.expected.asking, self.study.question, self.study.similar, self.study.export):
             asking.changed.connect(self.changed.emit)
-        self.run.finished.connect(lambda volume, result: self._show(result))
         self.brain.changed.connect(self._plan)
         self.brain.changed.connect(self.changed.emit)
         self.install.changed.connect(self._installed)
         self.weights.listed.connect(self._plan)
+        self.weights.card.chosen.connect(self._choose_card)
         self.client.changed.connect(self._plan)
+
+    def _choose_card(self, line: ModelLine) -> None:
+        """Take the model whose card the user named."""
+        kind = "findings_model" if line.task == FINDINGS else "model"
+        changed = {kind: line.id, **({"findings": None} if line.task == FINDINGS else {})}
+        self.choose(replace(self.choices, **changed))
 
     def _installed(self) -> None:
         if self.install.state is InstallState.READY and self.client.state is WorkerState.OFF:
             self.client.start()
             self.weights.refresh()
-
-    def _show_saliency(self, row: FindingRow) -> None:
-        try:
-            self._host.show_saliency(self.run.volume, str(row.saliency), row.label)
-            self.shown = row.finding, row.organ
-        except ResultError as error:
-            self.problem = str(error)
-
-    def _show(self, result: Result | None) -> None:
-        self.hide_saliency()
-        self.findings.show(result)
-        self.study.show(result)
-        for first in self.maps()[:1]:  # nothing else of brain MRI is seen in the views
-            self.show_map(first.key)
 
     def _plan(self) -> None:
         """Ask what a run will take, once the worker is there to say it."""

@@ -7,76 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .asking import Asking
+from .card_file import CardFile
 from .client import WorkerClient
+from .model_line import ModelLine, line_of
 from .signals import Signal
-
-ORGANS, FINDINGS, BRAINS = "organ_segmentation", "findings", "brain_embedding"
-_PLACES = {"shipped": "comes with MedFM", "file": "in a folder", "hub": "not here", "fetched": "here"}
-
-
-@dataclass(frozen=True)
-class ModelLine:
-    """One model.
-
-    Attributes:
-        id: of its card.
-        title: for the user.
-        summary: one sentence.
-        task: "organ_segmentation", "findings", ...
-        modality: DICOM's words.
-        covers: names of the organs or units that it tells.
-        bytes: size of its files; None where the card does not say.
-        licence: of the weights.
-        terms: what must be accepted, "" where nothing.
-        intended_use: what it may be used for.
-        limits: where it fails.
-        is_default: whether it runs when none is chosen.
-        place: "shipped", "file", "hub" (not here), "fetched", or of a program "installed" or "not installed".
-        is_gated: whether its owner must grant access first, and `access` how.
-        access: see there.
-        must_accept: whether the licence is to be accepted before it is fetched.
-    """
-
-    id: str
-    title: str
-    summary: str
-    task: str
-    modality: tuple[str, ...]
-    covers: tuple[str, ...]
-    bytes: int | None
-    licence: str
-    terms: str
-    intended_use: str
-    limits: tuple[str, ...]
-    is_default: bool
-    place: str
-    is_gated: bool
-    access: str
-    must_accept: bool
-
-    @property
-    def is_here(self) -> bool:
-        """Whether it can run."""
-        return self.place not in ("hub", "not installed")
-
-    @property
-    def where(self) -> str:
-        """Where its files are, for the user."""
-        return _PLACES.get(self.place, self.place)
-
-    @property
-    def size(self) -> str:
-        """For the user."""
-        if self.bytes is None:
-            return "size not known"
-        return f"{self.bytes / 1e9:.1f} GB" if self.bytes >= 1e9 else f"{self.bytes / 1e6:.1f} MB"
-
-    @property
-    def line(self) -> str:
-        """Title, size, licence, modality and coverage in one line, for menus."""
-        count = f"{len(self.covers)} structures" if self.covers else "brain" if self.task == BRAINS else ""
-        facts = (self.size, self.licence, " or ".join(self.modality), count, self.where)
-        return f"{self.title} ({', '.join(filter(None, facts))})"
 
 
 @dataclass(frozen=True)
@@ -111,6 +45,7 @@ class WeightsModel:
         changed: called when `view()` changed.
         listed: called when the list of models was read anew.
         licence: asks for what must be accepted of a model; its answer is a title, a question and the licence's text.
+        card: the model whose card is a file of the user's; listed behind the others.
     """
 
     def __init__(self, client: WorkerClient) -> None:
@@ -120,18 +55,25 @@ class WeightsModel:
         self._actions = {
             name: Asking(client, name, lambda event: event) for name in ("pull", "import", "verify", "remove")
         }
-        self._models: tuple[ModelLine, ...] = ()
+        self.card = CardFile(client)
+        self._listed: tuple[ModelLine, ...] = ()
         self._facts: Mapping[str, Any] = {}
         self._active: Asking[Mapping[str, Any]] | None = None
         self._busy_with, self._message = "", ""
         self._listing.changed.connect(self._on_listing)
         self.licence.changed.connect(self.changed.emit)
+        self.card.changed.connect(self._on_card)
         for name, asking in self._actions.items():
             asking.changed.connect(lambda name=name: self._on_action(name))
 
     def refresh(self) -> None:
         """Read the list anew."""
         self._listing.ask({})
+        self.card.refresh()
+
+    @property
+    def _models(self) -> tuple[ModelLine, ...]:
+        return (*self._listed, *((self.card.line,) if self.card.line is not None else ()))
 
     def models_for(self, task: str) -> tuple[ModelLine, ...]:
         """The models of a task that can run, the default one first."""
@@ -175,7 +117,7 @@ class WeightsModel:
             self._busy_with,
             active.stage if active is not None else "",
             None if fraction is None else round(100 * fraction),
-            self._message or self._listing.problem,
+            self._message or self._listing.problem or self.card.problem,
         )
 
     def _act(self, name: str, model_id: str, arguments: dict[str, Any]) -> None:
@@ -189,8 +131,12 @@ class WeightsModel:
     def _on_listing(self) -> None:
         if self._listing.answer is not None:
             self._facts = self._listing.answer
-            self._models = tuple(_line(entry) for entry in self._facts["models"])
+            self._listed = tuple(line_of(entry) for entry in self._facts["models"])
             self.listed.emit()
+        self.changed.emit()
+
+    def _on_card(self) -> None:
+        self.listed.emit()
         self.changed.emit()
 
     def _on_action(self, name: str) -> None:
@@ -217,24 +163,3 @@ def _licence(event: Mapping[str, Any]) -> tuple[str, str, str]:
     terms = f"{summary['terms']} " if summary["terms"] else ""
     question = f"{terms}Licence: {summary['licence']}. {summary['intended_use']} Do you accept this?"
     return summary["title"], question, event["licence_text"]
-
-
-def _line(entry: Mapping[str, Any]) -> ModelLine:
-    return ModelLine(
-        id=entry["id"],
-        title=entry["title"],
-        summary=entry["summary"],
-        task=entry["task"],
-        modality=tuple(entry["modality"]),
-        covers=tuple(entry["covers"]),
-        bytes=entry["bytes"],
-        licence=entry["licence"],
-        terms=entry["terms"] or "",
-        intended_use=entry["intended_use"],
-        limits=tuple(entry["limits"]),
-        is_default=bool(entry["default"]),
-        place=entry["place"],
-        is_gated=bool(entry["gated"]),
-        access=entry["access"] or "",
-        must_accept=bool(entry["must_accept"]),
-    )

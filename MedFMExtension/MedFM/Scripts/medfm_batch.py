@@ -56,8 +56,10 @@ def _python(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _has_core(launch: Launch) -> bool:
+    """Whether the runtime and torch are there; torch is not loaded for this, which takes seconds."""
+    script = "import importlib.util, medfm_core.cli; assert importlib.util.find_spec('torch')"
     try:
-        command = launch.command("-c", "import torch, medfm_core.cli")
+        command = launch.command("-c", script)
         done = subprocess.run(command, env=dict(launch.environment), capture_output=True, check=False)  # noqa: S603
     except OSError:
         return False

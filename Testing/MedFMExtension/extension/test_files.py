@@ -84,6 +84,15 @@ def test_entry_and_cmake_say_the_same(entry, cmake):
     assert "not a medical device" in cmake["EXTENSION_DESCRIPTION"]
 
 
+def test_the_index_finds_a_licence_and_a_name_of_slicer(entry):
+    """It takes one of a few names in the root of the repository, and asks for Slicer in the repository's name."""
+    names = {"LICENSE", "LICENCE", "LICENSE.txt", "License.txt", "license.txt", "COPYING", "COPYING.txt"}
+    found = [path for path in ROOT.iterdir() if path.name in names]
+    assert len(found) == 1
+    assert "Apache License" in found[0].read_text(encoding="utf-8")[:200]
+    assert "slicer" in entry["scm_url"].rpartition("/")[2].lower()
+
+
 def test_the_runtime_is_installed_where_the_worker_looks_for_it():
     text = (MODULE.parent / "CMakeLists.txt").read_text(encoding="utf-8")
     assert "install(DIRECTORY ${_runtime}" in text

@@ -10,6 +10,7 @@ import scene_results
 
 pytest.importorskip("slicer", reason="needs slicer-core: pip install 'medfm[slicer]'")
 
+import scene_offscreen
 import slicer
 import vtk
 from MedFMLib.results import read_result
@@ -191,11 +192,8 @@ def test_a_scene_comes_back_from_a_file(case, tmp_path):
     view = case.space.slice_view(case.volume)
     case.bridge.import_result(case.volume, case.result)
     case.bridge.show_saliency(case.volume, case.map, "Renal mass")
-    for kind in ("vtkMRMLVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTableNode"):
-        for node in nodes(case.scene, kind):
-            node.AddDefaultStorageNode()
     bundle = str(tmp_path / "scene.mrb")
-    assert case.scene.WriteToMRB(bundle)
+    scene_offscreen.save_bundle(case.scene, bundle)
     case.bridge.close()
     case.scene.Clear(False)
     assert case.scene.ReadFromMRB(bundle, True)

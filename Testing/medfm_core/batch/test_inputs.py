@@ -9,7 +9,8 @@ from dicom_maker import make_series
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medfm_core.batch.inputs import _safe, find_cases
+from medfm_core.batch.cases import _safe
+from medfm_core.batch.inputs import find_cases
 from medfm_core.errors import InputError
 
 

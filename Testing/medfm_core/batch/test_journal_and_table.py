@@ -12,7 +12,7 @@ import pytest
 
 from medfm_core import segmentation
 from medfm_core.analysis import Options
-from medfm_core.batch.inputs import Case
+from medfm_core.batch.cases import Case
 from medfm_core.batch.journal import JOURNAL, Journal, is_same_scan, matching_manifest, stamp_of
 from medfm_core.batch.table import DONE, FAILED, Row, values_of, write_table
 from medfm_core.card_library import default_card
