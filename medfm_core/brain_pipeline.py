@@ -156,7 +156,7 @@ class _Scans:
         heat = None
         if self._options.saliency:
             with progress.stage(STAGES["saliency"].format(name)), self._clock.measured("saliency"):
-                heat = _heat(encoded.box, self._net)
+                heat = _heat(encoded.box, self._net, progress)
         cautions = _cautions(image, standard)
         return BrainScan(wanted.sequence, number, image, digest, standard, encoded, heat, cautions)
 
@@ -168,13 +168,13 @@ class _Scans:
             return to_standard(image, self._plan, progress)
 
 
-def _heat(box: Volume, encoder: NeuroJepaEncoder) -> np.ndarray:
+def _heat(box: Volume, encoder: NeuroJepaEncoder, progress: Progress) -> np.ndarray:
     import torch
 
-    from medfm_core.saliency.brain import vector_rollout
+    from medfm_core.saliency.brain import vector_saliency
 
     volume = torch.from_numpy(np.ascontiguousarray(box.voxels, np.float32))[None, None]
-    return vector_rollout(encoder, volume.to(next(encoder.parameters()).device)).numpy()
+    return vector_saliency(encoder, volume.to(next(encoder.parameters()).device), progress).numpy()
 
 
 def _cautions(image: Volume, standard: StandardBrain) -> tuple[Caution, ...]:

@@ -42,6 +42,8 @@ def _videomae(recipe: Recipe) -> dict[str, Any]:
 
     from medfm_core.models.vit import VolumeTransformerConfig
 
+    if recipe.names["model"] == "neuro_jepa":  # the same network, learnt from voxels
+        return _neuro_jepa(recipe)
     # Of a design with more around it, such as TotalFM, the transformer alone is trained and exported.
     values = {f.name: getattr(recipe.model, f.name) for f in fields(VolumeTransformerConfig)}
     spec = load_card(recipe.data.card).input if recipe.data.card else recipe.data.input

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.progress import Progress, RichProgress
@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None, open_inputs: Callable[[ProbeRequest
 def _run(
     options: argparse.Namespace, open_inputs: Callable[..., ProbeInputs] | None, progress: Progress
 ) -> Report | None:
+    from training.evaluation.describe import versions
     from training.evaluation.probe_inputs import NEEDS, ProbeRequest
     from training.evaluation.probe_inputs import open_inputs as open_volumes
     from training.evaluation.probing import run_study
@@ -93,7 +94,7 @@ def _run(
     inputs = (open_inputs or open_volumes)(request)
     features, untrained = _features(inputs, options, progress)
     result = run_study(inputs.cohort, features, study, untrained, progress)
-    details = {**result.report.details, "encoder": dict(inputs.described), "made_by": _versions()}
+    details = {**result.report.details, "encoder": dict(inputs.described), "made_by": versions()}
     result = replace(result, report=replace(result.report, details=details))
     _write(result, inputs, options.out)
     return result.report
@@ -158,15 +159,6 @@ def _device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("this machine has no usable CUDA device", "use --device cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def _versions() -> dict[str, Any]:
-    import sklearn
-    import torch
-
-    from medfm_core import __version__
-
-    return {"medfm": __version__, "torch": torch.__version__, "scikit-learn": sklearn.__version__}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Maps of a brain encoder on the scan's own grid, and the attention that they follow."""
+"""Maps of a brain encoder on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from medfm_core.brain_maps import (
     tissue_patches,
 )
 from medfm_core.card_library import load_card
-from medfm_core.errors import GeometryError, InputError
+from medfm_core.errors import GeometryError
 from medfm_core.geometry import Affine
-from medfm_core.saliency.brain import vector_rollout
 from medfm_core.volume import Volume, reorient
 
 
@@ -118,32 +117,6 @@ def test_shares_of_tissue(encoded):
     assert shares.sum() == pytest.approx(1)
     assert not expert_shares(encoded.routing[0], np.zeros(36, bool)).any()
     assert len(set(expert_colours(16))) == 16
-
-
-def test_rollout_follows_what_the_vector_depends_on():
-    encoder = toy_encoder()
-    volume = torch.rand(1, 1, *CONFIG.image_size, generator=torch.Generator().manual_seed(1))
-    before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    heat = vector_rollout(encoder, volume)
-    assert tuple(heat.shape) == (3, 4, 3)
-    assert heat.min() >= 0
-    assert heat.max() == 1
-    assert torch.equal(heat, vector_rollout(encoder, volume))
-    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    with pytest.raises(InputError, match="cannot be explained"):
-        vector_rollout(encoder, volume[0])
-
-
-def test_rollout_of_tokens_that_do_not_look_at_each_other_is_their_own_part():
-    encoder = toy_encoder()
-    for block in encoder.blocks:
-        block.attention.projection.weight.zero_()
-        block.attention.projection.bias.zero_()
-    volume = torch.rand(1, 1, *CONFIG.image_size, generator=torch.Generator().manual_seed(1))
-    tokens = encoder(volume)[0]
-    direction = torch.nn.functional.normalize(tokens.mean(0), dim=0)
-    part = (tokens @ direction).clamp(min=0)
-    assert torch.allclose(vector_rollout(encoder, volume).flatten(), part / part.max(), atol=1e-5)
 
 
 def test_which_card_is_taken(tmp_path, monkeypatch):

@@ -133,6 +133,14 @@ class NeuroJepaEncoder(nn.Module):
         for number, block in enumerate(self.blocks, 1):
             shrink_with_depth(_last_weights(block), number)
 
+    def patches(self, volume: Tensor) -> Tensor:
+        """Cut volumes into flat patches, `(B, C, D, H, W)` to `(B, N, P)` in the order of the tokens; see `patchify`.
+
+        Raises:
+            InputError: a side is not a multiple of its patch side.
+        """
+        return patchify(volume, self.config.patch_size)
+
     def embed(self, volume: Tensor, visible: Tensor | None = None) -> Tensor:
         """Turn a volume into what enters the first block; nothing of patches that are not visible is in it.
 
@@ -146,7 +154,7 @@ class NeuroJepaEncoder(nn.Module):
         Raises:
             InputError: a side is not a multiple of its patch side.
         """
-        patches = patchify(volume, self.config.patch_size)
+        patches = self.patches(volume)
         return self.patch_embedding(patches if visible is None else gather_tokens(patches, visible))
 
     def through_blocks(self, tokens: Tensor, grid: tuple[int, int, int], visible: Tensor | None = None) -> Encoded:

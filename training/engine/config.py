@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import re
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from difflib import get_close_matches
@@ -267,8 +268,17 @@ def _from_command_line(merged: Mapping[str, Any], overrides: list[str]) -> dict[
         target, source = values.setdefault(section, {}), read[section]
         for step in path[:-1]:
             target, source = target.setdefault(step, {}), source[step]
-        target[path[-1]] = to_dict(source[path[-1]])
+        target[path[-1]] = _plain(to_dict(source[path[-1]]))
     return values
+
+
+def _plain(value: Any) -> Any:
+    """Lists and mappings, of which jsonargparse leaves namespaces where a list holds dataclasses."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Namespace):
+        value = vars(value)
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def _sized(part: Any, given: dict[str, Any], section: str) -> dict[str, Any]:

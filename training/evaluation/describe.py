@@ -32,6 +32,16 @@ def facts(cohort: Cohort, intervals: BootstrapPlan) -> dict[str, Any]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Of what computes the figures."""
+    import sklearn
+    import torch
+
+    from medfm_core import __version__
+
+    return {"medfm": __version__, "torch": torch.__version__, "scikit-learn": sklearn.__version__}
+
+
 def _counts(cohort: Cohort, rows: np.ndarray) -> dict[str, Any]:
     targets = cohort.targets.take(rows)
     if targets.task == "regression":

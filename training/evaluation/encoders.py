@@ -81,6 +81,23 @@ def randomised(encoder: nn.Module, seed: int) -> nn.Module:
     return fresh
 
 
+def untrained(encoder: nn.Module, seed: int) -> nn.Module:
+    """A new network of the same architecture, as it is where a training begins.
+
+    Where a network says no `config` to build it from, a copy is made random; see `randomised`.
+
+    Args:
+        encoder: stays as it is; of an objective what it exports is meant.
+        seed: decides the weights; torch's own generator is as before afterwards.
+    """
+    net = encoder.exported() if hasattr(encoder, "exported") else encoder
+    if getattr(net, "config", None) is None:
+        return randomised(net, seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return type(net)(net.config).eval().requires_grad_(False)
+
+
 def weights_digest(encoder: nn.Module) -> str:
     """sha256 of all weights and buffers with their names, and of the kind of module."""
     digest = hashlib.sha256(f"{type(encoder).__module__}.{type(encoder).__qualname__}".encode())

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medfm_core.errors import InputError
-from medfm_core.layers.expert_balance import BalanceRule, balanced, expert_counts
+from medfm_core.layers.expert_balance import BalanceRule
 from medfm_core.layers.tokens import gather_tokens
-from medfm_core.models.neuro_jepa import Encoded, NeuroJepaConfig, NeuroJepaEncoder, SparseBlock
+from medfm_core.models.neuro_jepa import Encoded, NeuroJepaConfig, NeuroJepaEncoder
 from medfm_core.models.neuro_jepa_predictor import NeuroJepaPredictor, PredictorConfig
 from training.engine.draw import DrawKey
 from training.engine.objective import Objective, Sample
@@ -20,6 +20,7 @@ from training.masking.foreground import foreground_tokens, foreground_voxels
 from training.masking.multiscale_blocks import LARGE, MEDIUM, SMALL, BlockMask, BlockScale
 from training.masking.provider import MaskRequest, check_ratio
 from training.masking.split import split_mask
+from training.objectives.expert_loads import ExpertLoads
 from training.objectives.neuro_jepa_loss import latent_loss
 
 
@@ -95,7 +96,7 @@ class NeuroJepa(Objective):
         self.encoder = NeuroJepaEncoder(model_config)
         self.predictor = NeuroJepaPredictor(config.predictor(model_config))
         self.teacher = copy.deepcopy(self.encoder).requires_grad_(False)
-        self._counts: Tensor | None = None
+        self._loads = ExpertLoads(config.balance_rate, config.balance_limit, config.balance_rule)
 
     def prepare_sample(self, sample: Sample, key: DrawKey) -> Sample:
         """Draw the masks of a sample.
@@ -125,7 +126,7 @@ class NeuroJepa(Objective):
 
     def before_step(self, step: int, steps: int) -> None:
         """Forget what earlier passes counted, such as those that only measure."""
-        self._counts = None
+        self._loads.forget()
 
     def forward(self, batch: dict[str, Tensor], turn: str = "all") -> dict[str, Tensor]:
         """Compute the loss.
@@ -156,20 +157,13 @@ class NeuroJepa(Objective):
             flat = wanted.mean(dim=(0, 1), keepdim=True).expand_as(wanted)
             values["flat_loss"] = self._loss(flat, wanted, tissue)
             values["target_spread"] = target.flatten(0, 1).std(dim=0).mean()
-            values |= self._count(context)
+            values |= self._loads.count(context.routing, keep=self.training)
         return values
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
         """Balance the experts by the loads of the step over all processes, then move the teacher."""
-        if self._counts is not None:
-            counts = self._counts
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(counts)
-            for block, load in zip(self._sparse_blocks(), counts, strict=True):
-                how = (self.config.balance_rate, self.config.balance_limit, self.config.balance_rule)
-                block.mlp.router.balance.copy_(balanced(block.mlp.router.balance, load, *how))
-            self._counts = None
+        self._loads.move(self.encoder.blocks)
         keep = self.config.ema
         torch._foreach_lerp_(list(self.teacher.parameters()), list(self.encoder.parameters()), 1 - keep)
         for mine, other in zip(self.teacher.buffers(), self.encoder.buffers(), strict=True):
@@ -221,18 +215,3 @@ class NeuroJepa(Objective):
         kinds = len(self.config.masks)
         parts = [part.unflatten(1, (kinds, -1)).flatten(0, 1) for part in (predicted, wanted, tissue)]
         return latent_loss(*parts, self.config.background_weight)
-
-    def _sparse_blocks(self) -> list[SparseBlock]:
-        return [block for block in self.encoder.blocks if isinstance(block, SparseBlock)]
-
-    def _count(self, context: Encoded) -> dict[str, Tensor]:
-        """Add to the loads of the step, and say how even this pass was."""
-        experts = self.encoder.config.mixture.experts
-        loads = [expert_counts(routing.chosen, experts) for routing in context.routing if routing is not None]
-        if not loads:
-            return {}
-        counts = torch.stack(loads)
-        if self.training:
-            self._counts = counts if self._counts is None else self._counts + counts
-        relative = counts / counts.float().mean(dim=1, keepdim=True)
-        return {"load_least": relative.amin(dim=1).mean(), "load_most": relative.amax(dim=1).mean()}

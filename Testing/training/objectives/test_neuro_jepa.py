@@ -175,7 +175,7 @@ def test_checkpointing_keeps_the_gradients():
         objective.zero_grad()
         objective.before_step(0, 1)
         objective(batch)["loss"].backward()
-        found.append([objective._counts, *(p.grad.clone() for _, p in objective.turn_parameters("all"))])
+        found.append([objective._loads.counts, *(p.grad.clone() for _, p in objective.turn_parameters("all"))])
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 

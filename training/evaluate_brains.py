@@ -1,0 +1,245 @@
+"""`python -m training.evaluate_brains`: what frozen encoders know of brains, side by side in one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medfm_core.errors import InputError
+from medfm_core.progress import Progress, RichProgress
+from training.command import GOES_ON, command, parser_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from training.evaluation.cohort import Cohort
+    from training.evaluation.encoder_table import Entry, TableStudy
+    from training.evaluation.feature_cache import FeatureCache
+    from training.evaluation.held_out import HeldOut, WhereHeldOut
+
+TARGETS = ("lesion", "side", "atrophy", "sequence", "age")
+RANDOM = "random weights"
+_ONE_SIDED = {"side": ("left", "right")}  # heads with lesions on both sides, or none, have no side to tell
+_SIDES = ("side",)  # what mirroring would make wrong
+
+EXAMPLES = """examples:
+  a run and its ablations, probed on virtual heads:
+    python -m training.evaluate_brains --run latent=runs/brains --run one-scale=runs/one-scale --run pixels=runs/mae \\
+        --train-manifest brains/manifest.csv --train-store brain-store \\
+        --test-manifest test/manifest.csv --test-store test-store --out table
+  a model card beside them, other targets, nothing from few labels:
+    ... --card mini=neuro-jepa-mini.v1 --target lesion kind --shots 0
+
+Probes are trained on the first cohort (its split val, or inner folds where that is small, choose their regularisation)
+and judged on the whole second one. The first encoder named is compared with all others. Beside them stand random
+weights of every architecture, and from few labels a small convolutional network that is trained on the same scans from
+scratch. The target side counts heads with lesions on one side alone.
+
+what --out holds:
+  brains.md     the table, with 95 % intervals over subjects
+  brains.json   the same and all other figures
+  features/     vectors and answers that were computed: the same command, or one with more encoders, goes on from them
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoder:
+    """An encoder with its name, what it is, and the cohorts as it sees them."""
+
+    name: str
+    net: nn.Module
+    described: dict[str, Any]
+    data: dict[str, Any]
+    held_out: HeldOut
+
+
+@command(GOES_ON)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    options = _parser().parse_args(arguments)
+    if not (options.run or options.card):
+        raise InputError("no encoder is named", "add --run NAME=FOLDER or --card NAME=CARD")
+    from training.evaluation.bootstrap import BootstrapPlan
+    from training.evaluation.encoder_table import TableStudy, table_rows
+    from training.evaluation.encoder_table_page import page, write_table
+
+    study = TableStudy(options.shots, options.draws, BootstrapPlan(resamples=options.resamples))
+    progress = RichProgress()
+    _make_folder(options.out)
+    entries, cohorts, about = _entries(options, study, progress)
+    entries.sort(key=lambda entry: entry.shots is not None)
+    rows = table_rows(entries, cohorts, study, progress)
+    files = write_table(rows, cohorts, study, about, options.out / "brains")
+    print(page(rows, cohorts, study))
+    print(f"the table is in {files[0]}, all figures in {files[1]}")
+    return 0
+
+
+def _make_folder(folder: Path) -> None:
+    from medfm_core.io.atomic import write_error
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(error, folder) from error
+
+
+def _entries(
+    options: argparse.Namespace, study: TableStudy, progress: Progress
+) -> tuple[list[Entry], dict[str, Cohort], dict[str, Any]]:
+    """Answers of every encoder, of random weights and of the network; the cohorts by target; what they were."""
+    from training.evaluation.describe import versions
+    from training.evaluation.encoder_table import probe_entries
+    from training.evaluation.features import Extraction, extract_features
+
+    extraction = Extraction("pooled", options.batch_size, _device(options), workers=options.workers)
+    entries: list[Entry] = []
+    cohorts: dict[str, Cohort] = {}
+    rows: tuple[Any, ...] = ()
+    about: dict[str, Any] = {"made_by": versions(), "encoders": {}}
+    first = None
+    for encoder in _with_random(_encoders(options)):
+        if first is None:
+            first, rows = encoder, encoder.held_out.rows
+            cohorts = _cohorts(options, encoder.held_out, study)
+        if [row.identity for row in encoder.held_out.rows] != [row.identity for row in rows]:
+            raise InputError(f"{encoder.name} sees other scans than the first encoder", "prepare all of them for both")
+        progress.message(f"Vectors of {encoder.name}")
+        features = extract_features(encoder.net, encoder.held_out.source, extraction, _cache(options, rows), progress)
+        entries += probe_entries(encoder.name, features, cohorts, study, progress)
+        about["encoders"][encoder.name] = encoder.described
+    if study.shots and not options.no_network:
+        entries.append(_network(options, first, cohorts, study, progress))
+    return entries, cohorts, about
+
+
+def _cohorts(options: argparse.Namespace, held_out: HeldOut, study: TableStudy) -> dict[str, Cohort]:
+    """The targets' cohorts; too few labels are told here, before anything is computed."""
+    from training.evaluation.encoder_table import drawn_labels
+
+    cohorts = {name: held_out.cohort(name, _ONE_SIDED.get(name, ())) for name in options.target}
+    for cohort in cohorts.values() if study.shots else ():
+        drawn_labels(cohort, study, 0)
+    return cohorts
+
+
+def _encoders(options: argparse.Namespace) -> Iterator[_Encoder]:
+    """Load the encoders one after the other."""
+    from training.engine.runs import load_encoder
+    from training.evaluation.card_encoder import load_card_encoder
+    from training.evaluation.held_out import open_held_out
+    from training.evaluation.probe_inputs import ProbeRequest, volumes_data
+
+    where = _where(options)
+    wanted = [(True, *_named(text, True)) for text in options.run]
+    wanted += [(False, *_named(text, False)) for text in options.card]
+    names = [RANDOM, *(name for _, name, _ in wanted)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two models are called {name!r}", "give every encoder a name of its own: NAME=...")
+    for is_run, name, place in wanted:
+        net, described = load_encoder(Path(place), options.which) if is_run else load_card_encoder(place)
+        request = ProbeRequest(
+            Path(place) if is_run else None, None if is_run else place, options.train_manifest, options.train_store,
+            (), which=options.which, prepared_for=options.prepared_for,
+        )  # fmt: skip
+        data = volumes_data(request, described)
+        yield _Encoder(name, net, described, data, open_held_out(where, data))
+
+
+def _with_random(encoders: Iterator[_Encoder]) -> Iterator[_Encoder]:
+    """The encoders, and then random weights of each of their architectures."""
+    from training.evaluation.encoders import untrained
+
+    fresh: dict[str, _Encoder] = {}
+    for encoder in encoders:
+        yield encoder
+        net = untrained(encoder.net, seed=0)
+        architecture = f"{type(net).__name__} {getattr(net, 'config', encoder.name)}"
+        if architecture not in fresh:
+            described = {"architecture": architecture, "seed": 0}
+            fresh[architecture] = _Encoder(encoder.name, net, described, encoder.data, encoder.held_out)
+    for like in fresh.values():
+        name = RANDOM if len(fresh) == 1 else f"{RANDOM} ({like.name})"
+        yield _Encoder(name, like.net, like.described, like.data, like.held_out)
+
+
+def _network(
+    options: argparse.Namespace, like: _Encoder, cohorts: dict[str, Cohort], study: TableStudy, progress: Progress
+) -> Entry:
+    """The convolutional network on the same few scans; it sees them as the first encoder does."""
+    from training.evaluation.few_shot_network import NetworkPlan, NetworkSources, network_entry
+    from training.evaluation.held_out import open_held_out
+
+    varied = {}
+    for name in cohorts:
+        augment = "intensity" if name in _SIDES else "mirror_intensity"
+        varied[name] = open_held_out(_where(options), {**like.data, "augment": augment}).source
+    plan = NetworkPlan(steps=options.network_steps, device=_device(options))
+    any_cohort = next(iter(cohorts.values()))
+    tested = [like.held_out.rows[row] for row in any_cohort.rows("test", known=False)]
+    sources = NetworkSources(like.held_out.source, varied)
+    return network_entry(cohorts, study, sources, plan, _cache(options, tested), progress)
+
+
+def _where(options: argparse.Namespace) -> WhereHeldOut:
+    from training.evaluation.held_out import WhereHeldOut
+
+    return WhereHeldOut(str(options.train_manifest), options.train_store, str(options.test_manifest),
+                        options.test_store)  # fmt: skip
+
+
+def _cache(options: argparse.Namespace, rows: Sequence[Any]) -> FeatureCache:
+    from training.evaluation.feature_cache import FeatureCache
+
+    index = {name: [getattr(row, name) for row in rows] for name in ("subject", "study", "sequence", "split")}
+    return FeatureCache(options.cache or options.out / "features", index)
+
+
+def _device(options: argparse.Namespace) -> str:
+    from medfm_core.inference.devices import choose_device
+
+    return str(choose_device(options.device))
+
+
+def _named(text: str, is_run: bool) -> tuple[str, str]:
+    """Name and place of an encoder: `NAME=PLACE`, or the place alone, which then gives the name."""
+    name, mark, place = text.partition("=")
+    if mark and (not name or not place):
+        raise InputError(f"{text!r} names no encoder", "write NAME=FOLDER")
+    return (name, place) if mark else (Path(text).name if is_run else text, text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of("evaluate_brains", __doc__, EXAMPLES)
+    add = parser.add_argument
+    add("--run", action="append", default=[], metavar="NAME=FOLDER", help="run of training.pretrain; may be repeated")
+    add("--card", action="append", default=[], metavar="NAME=CARD", help="card of an encoder; may be repeated")
+    add("--which", choices=("last", "best"), default="last", help="checkpoint of the runs (default: last)")
+    add("--train-manifest", type=Path, required=True, help="scans to learn from, with columns target.NAME")
+    add("--train-store", required=True, help="where training.prepare put them")
+    add("--test-manifest", type=Path, required=True, help="scans of other subjects, to judge on")
+    add("--test-store", required=True, help="where training.prepare put those")
+    add("--target", nargs="+", default=list(TARGETS), metavar="NAME",
+        help=f"target columns without 'target.' (default: {' '.join(TARGETS)})")  # fmt: skip
+    add("--shots", type=int, default=16, help="labelled scans per class in the rows of few labels; of a quantity in "
+        "all; 0 for no such rows (default: 16)")  # fmt: skip
+    add("--draws", type=int, default=3, help="of few labels (default: 3)")
+    add("--no-network", action="store_true", help="leave out the convolutional network")
+    add("--network-steps", type=int, default=120, help="of its training, 8 scans each (default: 120)")
+    add("--prepared-for", metavar="CARD", help="card whose preparation the stores hold, where a run does not say")
+    add("--resamples", type=int, default=1000, help="of subjects, for the intervals (default: 1000)")
+    add("--batch-size", type=int, default=8, help="scans at once (default: 8)")
+    add("--workers", type=int, default=0, help="processes that read scans (default: 0)")
+    add("--device", default="auto", help="auto, cpu, cuda ... (default: auto)")
+    add("--cache", type=Path, help="folder for vectors (default: features in --out)")
+    add("--out", type=Path, required=True, help="folder of the results; made if missing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
