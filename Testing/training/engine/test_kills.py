@@ -61,7 +61,7 @@ def test_a_training_that_starts_anew_each_time_is_noticed(tmp_path):
         f"source = {str(tmp_path / 'made')!r}\n"
         "if os.path.exists(target): source += '-other'; shutil.rmtree(target)\n"
         "shutil.copytree(os.path.join(source, 'step_00000001'), target)\n"
-        "time.sleep(0.2)\n"
+        "time.sleep(2)\n"  # long beside the start of an interpreter, so that not every kill comes before the copy
     )
     for folder in ("made", "made-other"):
         net = nn.Linear(1, 1)
