@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from medfm_core import RESEARCH_USE, __version__
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.commands import COMMANDS
 from medfm_core.errors import MedFMError
 
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args = _parse(arguments)
     except SystemExit as stop:
         return int(stop.code or 0)
+    keep_freed_blocks()
     atexit.register(gc.freeze)  # the interpreter's last collection would look through all of torch, half a second
     with _terminate_as_interrupt():
         return _guarded(args)

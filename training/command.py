@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.errors import MedFMError
 
 Main = Callable[[Sequence[str] | None], int]
@@ -24,6 +25,7 @@ def command(stopped: str = NOTHING_WRITTEN) -> Callable[[Main], Main]:
     def decorate(main: Main) -> Main:
         @wraps(main)
         def guarded(arguments: Sequence[str] | None = None) -> int:
+            keep_freed_blocks()
             try:
                 return main(arguments)
             except MedFMError as problem:

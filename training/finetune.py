@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.progress import RichProgress
 
@@ -38,6 +39,7 @@ volume and structure). A run that was stopped goes on by the same command."""
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options, overrides = _parser().parse_known_args(arguments)
+    keep_freed_blocks()
     try:
         report = _run(options, overrides)
     except MedFMError as problem:

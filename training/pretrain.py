@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.errors import MedFMError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     parser = build_parser()
     options, overrides = parser.parse_known_args(arguments)
+    keep_freed_blocks()
     try:
         return _run(parser, options, overrides)
     except MedFMError as problem:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.errors import MedFMError
 from medfm_core.inference.devices import Precision
 from medfm_core.inference.sliding import SlidingWindow
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cases", type=Path, default=Path(__file__).parent / "recipes/segmenter/cases.csv")
     parser.add_argument("--out", type=Path, required=True, help="folder for the labelled cases")
     options = parser.parse_args(arguments)
+    keep_freed_blocks()
     try:
         objective, recipe, _ = load_run(options.run)
         net, data = objective.exported(), recipe.data

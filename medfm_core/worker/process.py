@@ -18,6 +18,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
+from medfm_core.allocator import keep_freed_blocks, release
 from medfm_core.errors import MedFMError
 from medfm_core.progress import CancelledError
 from medfm_core.worker.protocol import Outlet, Request
@@ -69,6 +70,7 @@ class _Warnings(logging.Handler):
 
 def main() -> int:
     """Do jobs until there are no more."""
+    keep_freed_blocks()
     outlet, inbox = Outlet.take(), _Inbox()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     threading.Thread(target=inbox.read, name="inbox", daemon=True).start()
@@ -80,6 +82,7 @@ def main() -> int:
         _do(request, outlet, inbox)
         warnings.request_id = ""
         gc.collect()
+        release()
     return 0
 
 
