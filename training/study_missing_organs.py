@@ -26,6 +26,7 @@ Each arm is trained once per seed (OUT/ARM-SEED; what is trained already is kept
 frozen vectors, with every organ there, with the natural pattern of missing ones, and with 1, 2, ... organs missing.
 Beside it stand covariates, imputation, complete cases, single organs, late fusion and random weights.
 With --incident proportional hazards are read from the same vectors, too, and scored by their concordance.
+With --recognise each study with organs missing is looked up among the whole ones.
 OUT/study.md holds the tables, OUT/study.json all figures.
 
 examples:
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tuple(options.scenarios), tuple(options.baselines or BASELINES), tuple(options.fine_tune),
         FineTuning(steps=options.fine_tune_steps), not options.no_covariates, options.reference,
         incident=options.incident,
+        recognise=options.recognise,
     )  # fmt: skip
     arms, recipe = _train(options, overrides)
     progress = RichProgress()
@@ -121,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fine-tune-steps", type=int, default=150, help="steps of each (default: 150)")
     add("--incident", action="store_true",
         help="also say when diseases will come, from columns time.NAME and event.NAME (concordance)")  # fmt: skip
+    add("--recognise", action="store_true", help="also ask whether bodies are known again when organs are missing")
     add("--no-covariates", action="store_true", help="leave out the rows with covariates beside the vectors")
     return parser
 

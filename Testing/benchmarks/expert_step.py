@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from medfm_core.allocator import keep_freed_blocks
 from medfm_core.layers.experts import Experts
 from medfm_core.models.neuro_jepa import NeuroJepaConfig, sizes
 from medfm_core.strict import from_dict
@@ -39,10 +40,14 @@ def loop(self: Experts, tokens: Tensor, chosen: Tensor, weights: Tensor) -> Tens
     kind = tokens.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tokens.dtype
     total = torch.zeros_like(tokens, dtype=dtype)
-    for number in range(len(self.widen_weight)):
+    # Split once: the gradient of a slice would be a tensor as large as the weights of all experts.
+    layers = (self.widen_weight, self.widen_bias, self.narrow_weight, self.narrow_bias)
+    for number, (wide, wide_bias, narrow, narrow_bias) in enumerate(
+        zip(*(one.unbind() for one in layers), strict=True)
+    ):
         rows, place = torch.where(chosen == number)
-        hidden = functional.linear(tokens[rows], self.widen_weight[number], self.widen_bias[number])
-        said = functional.linear(functional.gelu(hidden), self.narrow_weight[number], self.narrow_bias[number])
+        hidden = functional.gelu(functional.linear(tokens[rows], wide, wide_bias))
+        said = functional.linear(hidden, narrow, narrow_bias)
         total = total.index_add(0, rows, said * weights[rows, place, None].to(dtype))
     return total
 
@@ -121,6 +126,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps of each row after one that is not counted")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     options = parser.parse_args()
+    keep_freed_blocks()
     torch.manual_seed(0)
     config = NeuroJepaObjectiveConfig()
     objective = NeuroJepa(from_dict(NeuroJepaConfig, sizes()[options.size], options.size), config).train()

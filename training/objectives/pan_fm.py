@@ -21,6 +21,7 @@ from medfm_core.models.pan_fm_organs import known_key, value_key
 from training.engine.draw import DrawKey
 from training.engine.objective import Objective, Sample
 from training.engine.schedules import between
+from training.heads.organ_decoder import OrganDecoder, organ_errors, standardised
 from training.heads.prototypes import PrototypeHead
 from training.masking.organ_masks import MaskDraws, OrganRequest
 from training.objectives.organ_attention import attention_figures, organ_sensitivity, population_shares
@@ -34,7 +35,7 @@ from training.objectives.self_distillation_losses import (
 
 
 class Distilled(nn.Module):
-    """The backbone with its two heads, as student and teacher each have them.
+    """The backbone with its two heads of prototypes, as student and teacher each have them.
 
     Args:
         model_config: the backbone.
@@ -44,8 +45,8 @@ class Distilled(nn.Module):
     def __init__(self, model_config: PanFMConfig, config: PanFMObjectiveConfig) -> None:
         super().__init__()
         self.backbone = PanFM(model_config)
-        self.body_head = PrototypeHead(model_config.width, config.head)
-        self.token_head = PrototypeHead(model_config.width, config.head)
+        self.body_head = PrototypeHead(model_config.width, config.head).requires_grad_(config.body_weight > 0)
+        self.token_head = PrototypeHead(model_config.width, config.head).requires_grad_(config.token_weight > 0)
 
 
 class PanFMObjective(Objective):
@@ -65,6 +66,7 @@ class PanFMObjective(Objective):
         self.config = config
         self.student = Distilled(model_config, config)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
+        self.decoder = OrganDecoder(model_config.width) if config.organ_weight else None
         self.register_buffer("body_centre", torch.zeros(config.head.prototypes))
         self.register_buffer("token_centre", torch.zeros(config.head.prototypes))
         organs = len(model_config.organs)
@@ -107,9 +109,9 @@ class PanFMObjective(Objective):
             turn: not used.
 
         Returns:
-            `loss` and its parts `body_loss`, `token_loss`, `spread_loss`; `hidden`, the share of the known tokens that
-            is hidden; and what `attention_figures` gives: the organs' shares of the teacher's attention, their entropy
-            and how often each organ is hidden.
+            `loss` and those of its parts that have a weight, `body_loss`, `token_loss`, `spread_loss`, `organ_loss`;
+            `hidden`, the share of the known tokens that is hidden; and what `attention_figures` gives: the organs'
+            shares of the teacher's attention, their entropy and how often each organ is hidden.
 
         Raises:
             InputError: the batch has no draws, or a study shows no organ.
@@ -117,19 +119,19 @@ class PanFMObjective(Objective):
         if "mask_draws" not in batch:
             raise InputError("the batch has no draws", "let the objective's prepare_sample add them to each sample")
         views = self._views(batch)
-        taught, request = self._teach(views)
+        taught, request, wanted = self._teach(views)
         hidden = self._hide(request, batch["mask_draws"].transpose(0, 1).flatten(0, 1))
         tokens = self.student.backbone.embed(views)
         learnt = self.student.backbone.run(tokens, hidden)
-        body = self._body_loss(taught.body, learnt.body, self._dropped(tokens, hidden))
-        token = self._token_loss(taught.tokens[hidden], learnt.tokens[hidden], hidden)
-        spreads = [nearest_neighbour_spread(vectors) for vectors in learnt.body.chunk(self.config.views)]
-        spread = torch.stack(spreads).mean()
-        weights = self.config
-        loss = weights.body_weight * body + weights.token_weight * token + weights.spread_weight * spread
-        figures = attention_figures(request, hidden, self.student.backbone.config.names)
-        parts = {"body_loss": body, "token_loss": token, "spread_loss": spread}
-        return {"loss": loss, **{name: value.detach() for name, value in (parts | figures).items()}}
+        dropped = self._dropped(tokens, hidden)
+        parts = self._parts(taught, learnt, dropped, hidden)
+        if self.decoder is not None:
+            bodies = [learnt.body] if dropped is None else [learnt.body, dropped]
+            parts["organ"] = self._organ_loss(bodies, tokens, wanted)
+        loss = sum(getattr(self.config, f"{name}_weight") * value for name, value in parts.items())
+        figures = {f"{name}_loss": value for name, value in parts.items()}
+        figures |= attention_figures(request, hidden, self.student.backbone.config.names)
+        return {"loss": loss, **{name: value.detach() for name, value in figures.items()}}
 
     @torch.no_grad()
     def after_step(self, step: int, steps: int) -> None:
@@ -192,8 +194,8 @@ class PanFMObjective(Objective):
         return views
 
     @torch.no_grad()
-    def _teach(self, views: dict[str, Tensor]) -> tuple[BodyFeatures, OrganRequest]:
-        """What the teacher makes of whole studies, and what a mask may know of it."""
+    def _teach(self, views: dict[str, Tensor]) -> tuple[BodyFeatures, OrganRequest, Tensor]:
+        """What the teacher makes of whole studies, what a mask may know of it, and what a body shall tell."""
         model, mask = self.teacher.backbone, self.config.mask
         tokens = model.embed(views)
         features = model.run(tokens, readout=True)
@@ -203,7 +205,7 @@ class PanFMObjective(Objective):
             summed, counted = population_shares(request, mask.per_token)
             self._add("shares", summed)
             self._add("organs", counted)
-        return features, request
+        return features, request, standardised(tokens.content, tokens.known)
 
     def _hide(self, request: OrganRequest, draws: Tensor) -> Tensor:
         tokens = request.known.shape[1]
@@ -213,7 +215,31 @@ class PanFMObjective(Objective):
 
     def _dropped(self, tokens: OrganTokens, hidden: Tensor) -> Tensor | None:
         """Vectors of the body from what is left when hidden tokens are missing."""
-        return self.student.backbone.run(tokens, hidden, drop=True).body if self.config.dropped_weight else None
+        is_read = self.config.dropped_weight and (self.config.body_weight or self.decoder is not None)
+        return self.student.backbone.run(tokens, hidden, drop=True).body if is_read else None
+
+    def _parts(
+        self, taught: BodyFeatures, learnt: BodyFeatures, dropped: Tensor | None, hidden: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses of self-distillation that have a weight, by name."""
+        parts = {}
+        if self.config.body_weight:
+            parts["body"] = self._body_loss(taught.body, learnt.body, dropped)
+        if self.config.token_weight:
+            parts["token"] = self._token_loss(taught.tokens[hidden], learnt.tokens[hidden], hidden)
+        if self.config.spread_weight:
+            spreads = [nearest_neighbour_spread(vectors) for vectors in learnt.body.chunk(self.config.views)]
+            parts["spread"] = torch.stack(spreads).mean()
+        return parts
+
+    def _organ_loss(self, bodies: Sequence[Tensor], tokens: OrganTokens, wanted: Tensor) -> Tensor:
+        """How far vectors of the body are from telling what the teacher sees of every organ, hidden or not."""
+        model = self.student.backbone
+        said = [self.decoder(body, tokens.places.detach()) for body in bodies]
+        errors = [
+            organ_errors(one, wanted, tokens.known, model.organ_of_token, len(model.config.organs)) for one in said
+        ]
+        return torch.stack(errors).mean()
 
     def _body_loss(self, taught: Tensor, learnt: Tensor, dropped: Tensor | None) -> Tensor:
         """Agreement of each student's view with the teacher's other views; dropped views agree with all of them."""

@@ -21,6 +21,8 @@ class PanFMObjectiveConfig:
         body_weight: weight of the agreement on the whole body.
         token_weight: weight of the agreement on hidden tokens.
         spread_weight: weight of the spread of a batch's vectors.
+        organ_weight: weight of what the student's vectors of the body say of all organs that the teacher sees
+            (`OrganDecoder`): of each masked view, and of each from which hidden tokens are left out.
         head: of body and tokens, one each.
         ema: share of the teacher that is kept at each step in the beginning; it rises to 1 in a cosine.
         student_temperature: of the student's softmax.
@@ -40,6 +42,7 @@ class PanFMObjectiveConfig:
     body_weight: float = 1.0
     token_weight: float = 1.0
     spread_weight: float = 0.1
+    organ_weight: float = 0.0
     head: PrototypeConfig = field(default_factory=PrototypeConfig)
     ema: float = 0.992
     student_temperature: float = 0.1
@@ -51,9 +54,11 @@ class PanFMObjectiveConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.views <= 8:
             raise ValueError(f"views {self.views} must lie between 1 and 8")
-        weights = (self.jitter, self.dropped_weight, self.body_weight, self.token_weight, self.spread_weight)
-        if min(weights) < 0 or self.body_weight + self.token_weight == 0:
-            raise ValueError("weights and jitter must be at least 0, and body_weight or token_weight above 0")
+        weights = (self.body_weight, self.token_weight, self.organ_weight)
+        if min(self.jitter, self.dropped_weight, self.spread_weight, *weights) < 0 or sum(weights) == 0:
+            raise ValueError(
+                "weights and jitter must be at least 0, and body_weight, token_weight or organ_weight above 0"
+            )
         if not 0 <= self.ema <= 1 or not 0 <= self.centre_momentum < 1 or not 0 <= self.temperature_warm_up <= 1:
             raise ValueError("ema and temperature_warm_up must lie in [0, 1], and centre_momentum in [0, 1)")
         if min(self.student_temperature, self.teacher_temperature, self.teacher_temperature_start) <= 0:

@@ -21,6 +21,7 @@ from training.evaluation.missing_organs.baselines import Splits, complete_cases,
 from training.evaluation.missing_organs.concordances import ManyConcordances
 from training.evaluation.missing_organs.networks import FineTuning, attention_of, embed, fine_tuned
 from training.evaluation.missing_organs.parts import StudyPart
+from training.evaluation.missing_organs.recognition import SIDE_BY_SIDE, run_recognition
 from training.evaluation.missing_organs.scenarios import make_scenarios
 from training.evaluation.missing_organs.study import StudyConfig, run_study
 from training.evaluation.survival import concordance
@@ -179,6 +180,32 @@ def test_the_study_compares_arms_over_seeds_on_the_same_subjects():
         StudyConfig(scenarios=("some",))
 
 
+def test_bodies_are_known_again_by_what_is_left_of_them():
+    torch.manual_seed(0)
+    models, plan = [PanFM(MODEL).eval()], StudyConfig().plan
+    nothing = np.zeros_like(TEST.present)
+    scenarios = make_scenarios(TEST.present, nothing, NAMES, ("all", "missing"))
+    found = run_recognition(SPLITS.train, (TEST, scenarios), {"one": models}, plan)
+    shares = {(row.model, row.scenario): row.share.value for row in found}
+    assert {scenario for _, scenario in shares} == {"1 missing", "2 missing"}
+    assert {row.model: row.width for row in found} == {
+        "one": 2 * MODEL.width, "random weights": 2 * MODEL.width, SIDE_BY_SIDE: TEST.flat().shape[1],
+    }  # fmt: skip
+    for model in ("one", "random weights", SIDE_BY_SIDE):
+        assert 0.1 < shares[model, "2 missing"] < shares[model, "1 missing"] <= 1  # one in 60 is chance
+
+
+def test_bodies_that_are_alike_or_not_whole_are_not_known_again():
+    """All vectors the same: a tie is a miss; nobody has all organs: nothing is asked."""
+    plan, models = StudyConfig().plan, [PanFM(MODEL).eval()]
+    alike = TEST.take(np.zeros(8, int))
+    scenarios = make_scenarios(alike.present, np.zeros_like(alike.present), NAMES, ("missing",))
+    found = run_recognition(SPLITS.train, (alike, scenarios), {"one": models}, plan)
+    assert all(row.share.value == 0 for row in found)
+    torn = TEST.keeping(np.tile([True, True, False], (len(TEST), 1)))
+    assert run_recognition(SPLITS.train, (torn, scenarios), {"one": models}, plan) == []
+
+
 def test_the_command_trains_and_compares(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("training.engine.monitors.pictures.Pictures.draw", lambda self, panels=True: None)
     cohort = tmp_path / "bodies"
@@ -196,7 +223,7 @@ def test_the_command_trains_and_compares(tmp_path, monkeypatch, capsys):
     command = ["--config", str(recipe), "--out", str(tmp_path / "study"), "--arms", "random",
                "sharp=saliency,objective.mask.temperature=0.03", "--seeds", "1", "--scenarios", "all", "natural",
                "--baselines", "covariates", "--fine-tune", "random weights", "--fine-tune-steps", "2",
-               "--incident"]  # fmt: skip
+               "--incident", "--recognise"]  # fmt: skip
     assert study_missing_organs.main(command) == 0
     page = (tmp_path / "study" / "study.md").read_text()
     data = json.loads((tmp_path / "study" / "study.json").read_text())
@@ -213,6 +240,8 @@ def test_the_command_trains_and_compares(tmp_path, monkeypatch, capsys):
     assert 0 <= later["covariates", "all organs"]["concordance"]["value"] <= 1
     assert set(later["sharp, frozen", "all organs"]["by_event"]) >= {"circulatory", "digestive"}
     assert "mean concordance" in page
+    assert {row["model"] for row in data["recognised"]} == {"random", "sharp", "random weights", SIDE_BY_SIDE}
+    assert "## Whether a body is known again" in page
     assert "never how well a disease is told in patients" in " ".join(page.split())
     log = (tmp_path / "study" / "sharp-1" / "log.csv").read_text().splitlines()
     for name in ("organ_share/adipose", "share_entropy/sum", "sensitivity/brain", "organ_hidden/liver"):

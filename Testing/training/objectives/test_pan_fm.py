@@ -67,9 +67,10 @@ def driven(step, count=16):
     return batch, factor
 
 
-def test_it_learns_what_organs_share():
+@pytest.mark.parametrize("weights", [{}, {"organ_weight": 1.0}], ids=["distilled", "telling"])
+def test_it_learns_what_organs_share(weights):
     """The vectors of the teacher tell the common factor better than before, also from one organ alone."""
-    objective = make(ema=0.9, temperature_warm_up=0.0, teacher_temperature=0.05)
+    objective = make(ema=0.9, temperature_warm_up=0.0, teacher_temperature=0.05, **weights)
 
     def explained():
         batch, factor = driven(77, 120)
@@ -86,8 +87,12 @@ def test_it_learns_what_organs_share():
     assert explained() > 0.8
 
 
+TELLING = {"body_weight": 0.0, "token_weight": 0.0, "spread_weight": 0.0, "organ_weight": 1.0}
+
+
+@pytest.mark.parametrize("weights", [{}, TELLING], ids=["distilled", "telling"])
 @pytest.mark.parametrize("kind", ["none", "random", "organ_drop", "attmask", "saliency"])
-def test_what_is_missing_is_in_nobodys_loss(kind):
+def test_what_is_missing_is_in_nobodys_loss(kind, weights):
     """Whatever stands in the place of missing organs, loss, figures and gradients stay the same to the last bit."""
     missing = torch.tensor([[True, False, False], [False, True, False], [False, False, True], [False] * 3])
     batch = bodies(4, missing=missing)
@@ -96,13 +101,26 @@ def test_what_is_missing_is_in_nobodys_loss(kind):
         junk[value_key(organ.name)][missing[:, number]] = 1e4
     found = []
     for given in (batch, junk):
-        objective = make(mask={"kind": kind})
+        objective = make(mask={"kind": kind}, **weights)
         objective.before_step(9, 10)
         values = objective(prepared(objective, given))
         values["loss"].backward()
-        found.append([*values.values(), *(p.grad for p in objective.student.parameters())])
+        found.append([*values.values(), *(p.grad for p in objective.student.parameters() if p.grad is not None)])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
     assert all(torch.isfinite(value) for value in found[0][:4])
+
+
+def test_parts_without_weight_are_not_computed_and_train_nothing():
+    objective = make(**TELLING)
+    objective.before_step(9, 10)
+    values = objective(prepared(objective, bodies(4)))
+    values["loss"].backward()
+    assert {name for name in values if name.endswith("_loss")} == {"organ_loss"}
+    trained = {name for name, value in objective.named_parameters() if value.requires_grad}
+    assert not any("head" in name for name in trained)
+    assert {name for name, value in objective.named_parameters() if value.grad is not None} == trained
+    with pytest.raises(ValueError, match="organ_weight"):
+        make(**TELLING | {"organ_weight": 0.0})
 
 
 def test_missing_organs_are_never_hidden_and_hidden_ones_are_seen_by_the_teacher():

@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -34,6 +35,18 @@ def test_it_learns_what_is_bright(network):
     assert float(objective(batch)["loss"].detach()) < 0.75 * first
     answer = objective.eval().answer(batch)
     assert answer.shape == (2, 2, 4, 16, 16)
+
+
+@pytest.mark.parametrize("network", ["spad", "unet"])
+def test_it_can_be_copied_after_a_pass_as_a_running_average_does(network):
+    if network == "unet":
+        pytest.importorskip("monai")
+    objective = SpadSegmentation(MODEL, SpadSegmentationConfig(degree=1, network=network, widths=WIDTHS))
+    loss = objective(batch_of())["loss"]
+    twin = copy.deepcopy(objective)
+    loss.backward()
+    assert all(value.grad is not None for value in objective.head.parameters())
+    assert float(twin(batch_of())["loss"].detach()) == pytest.approx(float(loss.detach()))
 
 
 @pytest.mark.parametrize("network", ["spad", "unet"])

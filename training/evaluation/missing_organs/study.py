@@ -27,6 +27,7 @@ from training.evaluation.missing_organs.incident import KINDS as INCIDENT_KINDS
 from training.evaluation.missing_organs.incident import IncidentPlan, IncidentRow, run_incident
 from training.evaluation.missing_organs.networks import FineTuning, attention_of, fine_tuned, frozen_probe
 from training.evaluation.missing_organs.parts import StudyPart
+from training.evaluation.missing_organs.recognition import Recognition, run_recognition
 from training.evaluation.missing_organs.scenarios import KINDS, Scenario, make_scenarios
 
 BASELINES = ("covariates", "mean imputation", "kNN imputation", "complete cases", "single organ", "late fusion")
@@ -48,6 +49,7 @@ class StudyConfig:
         plan: of the intervals.
         seed: of the organs that scenarios take.
         incident: also read when diseases will come, where the manifest has times to events.
+        recognise: also ask whether bodies are known again when organs are missing.
     """
 
     scenarios: tuple[str, ...] = KINDS
@@ -59,6 +61,7 @@ class StudyConfig:
     plan: BootstrapPlan = field(default_factory=lambda: BootstrapPlan(400, method="percentile"))
     seed: int = 0
     incident: bool = False
+    recognise: bool = False
 
     def __post_init__(self) -> None:
         for given, known, word in ((self.scenarios, KINDS, "scenario"), (self.baselines, BASELINES, "baseline")):
@@ -101,6 +104,7 @@ class StudyResult:
             where single organs were not among the baselines.
         facts: how many studies, diseases, and so on.
         incident: figures of times to events; empty where they were not asked for.
+        recognised: whether bodies are known again; empty where it was not asked for.
     """
 
     rows: tuple[Row, ...]
@@ -108,6 +112,7 @@ class StudyResult:
     informativeness: Mapping[str, float]
     facts: Mapping[str, Any]
     incident: tuple[IncidentRow, ...] = ()
+    recognised: tuple[Recognition, ...] = ()
 
 
 def run_study(
@@ -133,6 +138,7 @@ def run_study(
     splits, test = Splits(parts["train"], parts["val"]), parts["test"]
     scenarios = make_scenarios(test.present, test.would_miss, test.names, config.scenarios, config.seed)
     incident = _incident(splits, test, arms, config, progress) if config.incident else []
+    recognised = run_recognition(splits.train, (test, scenarios), arms, config.plan) if config.recognise else []
     said: Said = {}
     singles = _run_baselines(config, splits, (test, scenarios), said, progress)
     _run_arms(arms, config, splits, (test, scenarios), said, progress)
@@ -145,7 +151,8 @@ def run_study(
         "present_in_training": dict(zip(test.names, splits.train.present.mean(axis=0).round(4).tolist(), strict=True)),
         "seeds": {name: len(models) for name, models in arms.items()},
     }
-    return StudyResult(tuple(rows), attention, _informativeness(singles, test), facts, tuple(incident))
+    informative = _informativeness(singles, test)
+    return StudyResult(tuple(rows), attention, informative, facts, tuple(incident), tuple(recognised))
 
 
 def _incident(
