@@ -155,6 +155,7 @@ def _picture(window: Any) -> QtGui.QImage:
     grab = vtk.vtkWindowToImageFilter()
     grab.SetInput(window)
     grab.ReadFrontBufferOff()
+    grab.ShouldRerenderOff()  # a drawing of its own would ask for the next one, for ever
     grab.Update()
     image = grab.GetOutput()
     width, height, _ = image.GetDimensions()

@@ -135,6 +135,19 @@ def test_wheel_and_keys_go_through_the_slices(window, scan):
     assert view.logic.GetSliceOffset() == pytest.approx(before - 54)
 
 
+def test_a_window_at_rest_draws_nothing_and_what_changes_is_drawn(window, scan):
+    window.open_scan(scan.file)
+    for _ in range(4):
+        QtTest.QTest.qWait(100)
+    view = window.views[0]
+    before = view._image
+    QtTest.QTest.qWait(300)
+    assert view._image is before
+    view.logic.SetSliceOffset(view.logic.GetSliceOffset() + view.logic.GetLowestVolumeSliceSpacing()[2])
+    QtTest.QTest.qWait(300)
+    assert view._image is not before
+
+
 def test_a_click_moves_the_other_views_there(window, scan):
     window.open_scan(scan.file)
     pictures(window)
