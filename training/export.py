@@ -124,10 +124,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     path = export(options.run, options.id, options.resources, _about(options), options.which)
     print(f"wrote {path}")
+    card = load_card(path)
+    if card.task == "whole_body_embedding" and not card.input.body:
+        print("it does not say what makes its organs' values: no organs.json lies beside the run's manifest, and "
+              "`medfm analyze` cannot use it", file=sys.stderr)  # fmt: skip
     if options.push:
         from training.publish import publish, tell
 
-        tell(publish(load_card(path), options.push, options.public))
+        tell(publish(card, options.push, options.public))
     return 0
 
 

@@ -124,7 +124,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
-    spacing = " x ".join(f"{s:g}" for s in card.input.spacing_mm or ()) or "as it is"
     facts = [
         ("model", card.id),
         ("title", card.title),
@@ -137,7 +136,7 @@ def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
         ("revision", card.source.revision or ("pinned at the first fetch" if card.source.kind == "hub" else "")),
         ("access", card.source.access or ""),
         ("terms", card.terms or ""),
-        ("input", f"{' or '.join(card.input.modality)} at {spacing} mm"),
+        ("input", _input(card)),
         ("memory", "" if card.needs.ram_gb is None else f"{card.needs.ram_gb:g} GB for a chest of usual size"),
         ("covers", ", ".join(card.classes)),
         *_finding_facts(card),
@@ -148,6 +147,16 @@ def _facts(card: ModelCard) -> list[tuple[str, str | tuple[str, ...]]]:
         figures = sorted(measured.values.items(), key=lambda item: -item[1])
         facts.append((measured.metric, (measured.on, *(f"  {value:6.3f}  {name}" for name, value in figures))))
     return [(label, value) for label, value in facts if value]
+
+
+def _input(card: ModelCard) -> str:
+    """What the model looks at, in a few words."""
+    made = sorted({source.card for source in card.input.body.values() if source.card})
+    if card.input.body:
+        organs = ", ".join(card.input.body)
+        return f"{organs}, as vectors of {' and '.join(made)}" if made else f"{organs}, as measurements"
+    spacing = " x ".join(f"{s:g}" for s in card.input.spacing_mm or ())
+    return f"{' or '.join(card.input.modality)} {f'at {spacing} mm' if spacing else 'as it is'}"
 
 
 def _finding_facts(card: ModelCard) -> list[tuple[str, tuple[str, ...]]]:

@@ -28,8 +28,8 @@ _LATER = (
     "with 95 % intervals over test subjects; no competing risks."
 )
 _KNOWN = (
-    "Share of the test studies with organs missing whose nearest whole study, by the cosine of standardised vectors, is "
-    "their own; mean over seeds. Both are of the same scan: this says what a vector keeps, not that a patient would "
+    "Share of the test studies with organs missing whose nearest whole study, by the cosine of standardised vectors, "
+    "is their own; mean over seeds. Both are of the same scan: this says what a vector keeps, not that a patient would "
     "be known again years later."
 )
 _LOOKS = (
