@@ -24,6 +24,10 @@ split; organs/SUBJECT.safetensors holds the vectors. The data source organ_sets 
 examples:
   three thousand subjects whose organs are missing the more often the more ill they are:
     python -m training.synthesize_cohort --out bodies --count 3000
+  the same with images of three organs, and a whole-body model that reads them instead of their tables:
+    python -m training.synthesize_cohort --out bodies --count 3000 --images
+    python -m training.pretrain --config training/recipes/pan_fm/tiny-telling.yaml --out runs/images \
+        --data.manifest bodies/manifest.csv --data.architecture images --model.size images
   organs missing by chance alone, in four of ten subjects each:
     python -m training.synthesize_cohort --out bodies --count 3000 --missing mcar --rate 0.4
 The same command makes the same files.
@@ -34,7 +38,9 @@ The same command makes the same files.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    plan = WholeBodyPlan(options.count, options.seed, options.missing, options.rate, not options.test_as_found)
+    plan = WholeBodyPlan(
+        options.count, options.seed, options.missing, options.rate, not options.test_as_found, options.images
+    )
     manifest = make_whole_bodies(plan, options.out, RichProgress())
     print(f"{plan.count} virtual bodies in {options.out}; the list for training is {manifest}")
     return 0
@@ -54,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         help="none; mcar, by chance; mnar, the more often the more ill (default: mnar)")  # fmt: skip
     add("--rate", type=float, default=0.25, metavar="SHARE",
         help=f"share of the subjects that lack each of the {len(organ_specs())} organs (default: 0.25)")  # fmt: skip
+    add("--images", action="store_true",
+        help="also draw heart, liver, kidneys as volumes, from what was measured, for the size `images`")  # fmt: skip
     add("--test-as-found", action="store_true",
         help="let subjects of the test split lack organs too (default: they are complete)")  # fmt: skip
     return parser

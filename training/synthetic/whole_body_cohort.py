@@ -2,7 +2,7 @@
 
 | in the manifest | holds |
 |---|---|
-| `path` | the subject's vectors, a safetensors file with one tensor per organ that there is |
+| `path` | the subject's vectors, and images where drawn: a safetensors file, a tensor per organ that there is |
 | `organs` | the organs that were imaged; the others are nowhere |
 | `feature.ORGAN.FIELD` | measurements of the organs that come as tables; empty where missing |
 | `feature.age`, `feature.sex` | covariates (sex: 1 for men); `info.site` is the third |
@@ -34,6 +34,7 @@ from training.data.splits import Fractions, split_subjects
 from training.synthetic.health import DISEASES, FACTORS, SITES, People, make_people
 from training.synthetic.incidence import FollowUp, follow_up
 from training.synthetic.missing_organs import MECHANISMS, Mechanism, missing_organs
+from training.synthetic.organ_images import draw_organ, image_specs
 from training.synthetic.organ_measures import measure
 
 FRACTIONS = Fractions(0.6, 0.1, 0.3)
@@ -50,6 +51,7 @@ class WholeBodyPlan:
         rate: share of the subjects in which an organ is missing.
         complete_test: let subjects of the test split lack nothing, and only note what they would lack, so that figures
             with organs missing can be compared on the same subjects.
+        images: also draw the organs that the architecture `images` reads as volumes, from their measurements.
 
     Raises:
         InputError: a value out of range.
@@ -60,6 +62,7 @@ class WholeBodyPlan:
     missing: Mechanism = "mnar"
     rate: float = 0.25
     complete_test: bool = True
+    images: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.seed < 0:
@@ -125,8 +128,10 @@ def _write_subjects(plan: WholeBodyPlan, folder: Path, progress: Progress) -> li
         for number, name in enumerate(names):
             there = [spec for spec, absent in zip(specs, gone[number], strict=True) if not absent]
             given = {spec.name: measured[spec.name][number] for spec in there}
-            vectors = {spec.name: np.ascontiguousarray(given[spec.name]) for spec in there if spec.kind == "vectors"}
-            save_file(vectors, folder / f"{name}.safetensors")
+            stored = {spec.name: np.ascontiguousarray(given[spec.name]) for spec in there if spec.kind == "vectors"}
+            if plan.images:
+                stored |= _images(plan, people, number, {spec.name: spec for spec in there}, given)
+            save_file(stored, folder / f"{name}.safetensors")
             row: dict[str, object] = {
                 "subject": name, "study": "visit", "path": f"organs/{name}.safetensors", "modality": "MR",
                 "organs": list(given), "split": split[name],
@@ -136,6 +141,18 @@ def _write_subjects(plan: WholeBodyPlan, folder: Path, progress: Progress) -> li
             rows.append(row | _person(people, number) | _later(later, number) | _fields(specs, given))
             stage.advance()
     return rows
+
+
+def _images(
+    plan: WholeBodyPlan, people: People, number: int, specs: dict[str, OrganSpec], given: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Images of the organs that there are, from what their tables say."""
+    drawn = {}
+    for image in image_specs():
+        if image.name in given:
+            measured = dict(zip(specs[image.name].fields, given[image.name].tolist(), strict=True))
+            drawn[image.name] = draw_organ(image, measured, number, int(people.site[number]), plan.seed)
+    return drawn
 
 
 def _person(people: People, number: int) -> dict[str, object]:
