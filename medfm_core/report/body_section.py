@@ -49,6 +49,7 @@ class BodySection:
         missing: (title, reason) of the organs that are not in the sequence.
         words: the bar as a sentence.
         sentence: what this is, or why there is nothing.
+        limits: what the card says that the model cannot do.
     """
 
     model: str
@@ -58,6 +59,7 @@ class BodySection:
     missing: tuple[tuple[str, str], ...]
     words: str
     sentence: str
+    limits: tuple[str, ...] = ()
 
 
 def body_section(analysis: Analysis) -> BodySection | None:
@@ -77,6 +79,7 @@ def body_section(analysis: Analysis) -> BodySection | None:
         missing=tuple(missing),
         words=f"Shares of the attention: {words}",
         sentence=NOTHING if body.vector is None else MEANING,
+        limits=tuple(analysis.body_card.limits) if analysis.body_card else (),
     )
 
 

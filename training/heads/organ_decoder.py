@@ -41,6 +41,11 @@ def standardised(content: Tensor, known: Tensor) -> Tensor:
     Args:
         content: `(B, N, W)`.
         known: which tokens there are, `(B, N)` bool; the others count for nothing.
+
+    Returns:
+        `(B, N, W)`; 0 where nothing is known, or a token is the same in all bodies.
+
+    Source: ours.
     """
     there = known[..., None].to(content.dtype)
     count = there.sum(dim=0).clamp_min(1)
@@ -60,7 +65,9 @@ def organ_errors(said: Tensor, wanted: Tensor, known: Tensor, organ_of_token: Te
         organs: how many there are.
 
     Returns:
-        A scalar float32.
+        A scalar float32; 0 where nothing is known.
+
+    Source: ours.
     """
     each = nn.functional.smooth_l1_loss(said.float(), wanted.float(), reduction="none").mean(dim=-1)
     sums, counts = (

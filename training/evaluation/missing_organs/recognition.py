@@ -67,7 +67,8 @@ def run_recognition(
         return []
     part, found = test.take(whole), []
     for name, makers in _makers(train, arms).items():
-        hits = np.array([[_hits(make, train, part, s.kept[whole]) for s in scenarios] for make in makers])
+        standardised = [_standardised(make, train) for make in makers]
+        hits = np.array([_hits(make, part, [s.kept[whole] for s in scenarios]) for make in standardised])
         estimates = bootstrap(lambda rows, hits=hits: hits[:, :, rows].mean(axis=(0, 2)), part.subjects, plan)
         width = makers[0](part.take(np.arange(1))).shape[1]
         found += [Recognition(name, s.name, width, share) for s, share in zip(scenarios, estimates, strict=True)]
@@ -86,15 +87,22 @@ def _makers(train: StudyPart, arms: Mapping[str, Sequence[PanFM]]) -> dict[str, 
     return {name: made for name, made in makers.items() if made}
 
 
-def _hits(make: Vectors, train: StudyPart, part: StudyPart, kept: np.ndarray) -> np.ndarray:
-    """Which studies find themselves, `(S,)` bool; a tie is a miss."""
+def _standardised(make: Vectors, train: StudyPart) -> Vectors:
+    """The same vectors by mean and deviation of the training split, at length 1."""
     reference = make(train)
     mean, deviation = reference.mean(axis=0), reference.std(axis=0) + 1e-6
-    whole, less = (_unit((make(one) - mean) / deviation) for one in (part, part.keeping(kept)))
-    alike = less @ whole.T
-    own = np.diag(alike).copy()
-    np.fill_diagonal(alike, -np.inf)
-    return own > alike.max(axis=1)
+    return lambda part: _unit((make(part) - mean) / deviation)
+
+
+def _hits(make: Vectors, part: StudyPart, kept: Sequence[np.ndarray]) -> np.ndarray:
+    """Which studies find themselves in each scenario, `(scenarios, S)` bool; a tie is a miss."""
+    whole, found = make(part), []
+    for organs in kept:
+        alike = make(part.keeping(organs)) @ whole.T
+        own = np.diag(alike).copy()
+        np.fill_diagonal(alike, -np.inf)
+        found.append(own > alike.max(axis=1))
+    return np.array(found)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
