@@ -72,7 +72,7 @@ class Hub:
     """The server's state, and what it was asked.
 
     Attributes:
-        repositories: by "owner/name".
+        repositories: by "owner/name", or "datasets/owner/name".
         tokens: those that the hub knows.
         faults: what goes wrong.
         seen: requests as (method, path, range, has authorization).
@@ -154,12 +154,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(status, b"{}", headers)
         if path.startswith("/cdn/"):
             return self._content(*path.removeprefix("/cdn/").split("//", 1))
-        resolve = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        resolve = re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
         if resolve:
             return self._resolve(*resolve.groups())
-        info = re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
+        info = re.fullmatch(r"/api/(models|datasets)/([^/]+/[^/]+)(?:/revision/([^/]+))?", path)
         if info and self.command == "GET":
-            return self._info(info[1], info[2])
+            return self._info(info[2] if info[1] == "models" else f"datasets/{info[2]}", info[3])
         return self._upload(path, body)
 
     def _token(self) -> str | None:
@@ -192,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         if revision not in (None, "main", repository.commit):
             return self._answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         siblings = [{"rfilename": file} for file in repository.files]
-        data = {"id": name, "modelId": name, "sha": repository.commit, "private": False, "siblings": siblings}
+        told = name.removeprefix("datasets/")
+        data = {"id": told, "modelId": told, "sha": repository.commit, "private": False, "siblings": siblings}
         self._answer(200, json.dumps(data).encode(), {"Content-Type": "application/json"})
 
     def _resolve(self, name: str, revision: str, file: str) -> None:

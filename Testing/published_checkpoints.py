@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import ct_clip_layout
 import torch
 
 from medfm_core.card_library import load_card
@@ -32,6 +33,7 @@ from medfm_core.strict import from_dict
 from medfm_core.text_towers import text_encoder_of, tokenizer_card
 
 WORDS = ("there", "is", "no", "a", "of", "normal", "cyst", "liver", "spleen", "heart", "large", ".", ",")
+CT_CLIP_WORDS = ("is", "not", "present", "lung", "nod", "##ule", "hernia", ".")
 
 
 def random_state(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
@@ -40,9 +42,11 @@ def random_state(shapes: Mapping[str, tuple[int, ...]], dtype: torch.dtype = tor
     state = {}
     for name, shape in shapes.items():
         leaf = name.rsplit(".", 1)[-1]
-        if leaf in ("num_batches_tracked", "counts"):
+        if 0 in shape:
+            state[name] = torch.zeros(shape, dtype=dtype)
+        elif leaf in ("num_batches_tracked", "counts"):
             state[name] = torch.zeros(shape, dtype=torch.int64)
-        elif leaf == "running_var" or (leaf == "weight" and len(shape) == 1):
+        elif leaf in ("running_var", "gamma", "q_scale", "k_scale") or (leaf == "weight" and len(shape) == 1):
             state[name] = torch.ones(shape, dtype=dtype)
         elif len(shape) < 2:
             state[name] = torch.zeros(shape, dtype=dtype)
@@ -98,6 +102,19 @@ def merlin_checkpoint(card: ModelCard) -> bytes:
     return saved(state)
 
 
+def ct_clip_checkpoint(card: ModelCard) -> bytes:
+    """CT-CLIP's flat checkpoint; the positions and the pooler of its text encoder are there too."""
+    config, text = architecture_of(card)
+    encoder, small = text_encoder_of(card), text_encoder_of(card).width < 768
+    state = random_state(ct_clip_layout.published_shapes(config, text.text_width, 1 if small else 64))
+    of_text = text_encoder_shapes(encoder)
+    of_text |= {"pooler.dense.weight": (encoder.width, encoder.width), "pooler.dense.bias": (encoder.width,)}
+    state |= random_state({f"text_transformer.{name}": shape for name, shape in of_text.items()})
+    state["text_transformer.embeddings.position_ids"] = torch.arange(encoder.positions)[None]
+    state["temperature"] = torch.tensor(1.0)
+    return saved(state)
+
+
 def neuro_jepa_files(card: ModelCard) -> dict[str, bytes]:
     """`model.safetensors` and `config.json` of Neuro-JEPA's release."""
     from safetensors.torch import save
@@ -124,6 +141,8 @@ def neuro_jepa_files(card: ModelCard) -> dict[str, bytes]:
 
 def tokenizer_files(kind: str) -> dict[str, bytes]:
     """Files of a small tokenizer of a text encoder's kind, under the names that the tokenizers' cards have."""
+    if kind == "bert":
+        return {"vocab.txt": "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *CT_CLIP_WORDS, ""]).encode()}
     if kind == "longformer":
         marks = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
         vocabulary = marks[:4] + sorted(_byte_letters()) + marks[4:]
@@ -152,7 +171,8 @@ def files_of(card: ModelCard) -> dict[str, dict[str, bytes]]:
     """What a card's repositories hold: its own, and that of its tokenizer."""
     if card.architecture.name == "neuro_jepa":
         return {str(card.source.repo): neuro_jepa_files(card)}
-    make = {"totalfm": totalfm_checkpoint, "merlin": merlin_checkpoint}[card.architecture.name]
+    makers = {"totalfm": totalfm_checkpoint, "merlin": merlin_checkpoint, "ct_clip": ct_clip_checkpoint}
+    make = makers[card.architecture.name]
     tokenizer = tokenizer_card(card)
     return {
         str(card.source.repo): {card.weights[0].published: make(card)},
@@ -208,6 +228,7 @@ import torch
 from medfm_core.card_library import load_card
 from medfm_core.findings_model import architecture_of
 from medfm_core.io import read_volume
+from medfm_core.models.ct_clip_weights import load_scan_transformer
 from medfm_core.models.merlin_weights import load_scan_encoder
 from medfm_core.models.totalfm_weights import load_image_encoder, load_text_side
 from medfm_core.organ_volumes import organ_volumes
@@ -223,7 +244,8 @@ scan = read_volume(sys.argv[2])
 with torch.inference_mode():
     if card.input.organs.whole:
         volume, share = scan_tensor(scan, card.input)
-        image = load_scan_encoder(path["weights"], config)(volume[None])
+        load = load_scan_encoder if card.architecture.name == "merlin" else load_scan_transformer
+        image = load(path["weights"], config)(volume[None])
         print("left out of the scan:", round(share, 3))
     else:
         labels = read_volume(sys.argv[3])

@@ -11,7 +11,7 @@ from medfm_core.card_parts import choose, exactly
 
 MODALITIES = ("CT", "MR", "PT", "CR", "DX", "US", "OT")
 SPACING_RULES = ("exact", "at_least", "native")
-RESAMPLINGS = ("antialiased", "linear", "first_to_last")
+RESAMPLINGS = ("antialiased", "linear", "first_to_last", "face_to_face")
 CROPS = ("body", "none", "positive")
 INTENSITIES = {
     "clip_scale": ("hu", "to"),
@@ -141,7 +141,8 @@ class InputSpec:
         regions: body regions it was made for, e.g. "chest"; empty for any.
         resampling: "antialiased" averages where it shrinks, around the same centre; "linear" picks between the nearest
             voxels, from the same first voxel; "first_to_last" too, and lays the last voxel as near the last one as
-            the spacing allows, as MONAI's Spacing does.
+            the spacing allows, as MONAI's Spacing does; "face_to_face", for whole scans, clips first, then picks
+            likewise on as many whole voxels as fit, stretched to fill the scan, as torch's interpolate does.
         crop: what a segmenter leaves away before it looks: "body" all around the body, "positive" all around what is
             above 0 HU, on its own grid and with 10 voxels to spare, "none" nothing.
         organs: how organs are cut out, for models that take one at a time.
@@ -175,6 +176,8 @@ class InputSpec:
         choose("spacing_rule", self.spacing_rule, SPACING_RULES)
         choose("resampling", self.resampling, RESAMPLINGS)
         choose("crop", self.crop, CROPS)
+        if self.resampling == "face_to_face" and not (self.organs and self.organs.whole and self.intensity.hu):
+            raise ValueError("resampling 'face_to_face' belongs to models of whole scans that clip HU")
         if self.organs is not None and self.size is None:
             raise ValueError("size must say to which size organs are brought")
         if (self.spacing_mm is None) != (self.spacing_rule == "native"):

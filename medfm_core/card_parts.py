@@ -92,7 +92,7 @@ class Source:
         kind: "shipped" (Resources/weights), "file" (a folder), "hub" (the Hugging Face Hub) or "package" (a program of
             its own, which keeps its own weights).
         path: folder of a "file" source; a relative one starts at the card.
-        repo: "owner/name" on the hub.
+        repo: "owner/name" on the hub; "datasets/owner/name" for weights that lie in a data set's repository.
         revision: full commit, 40 hexadecimal digits; a branch could change under us. None for a repository that is
             pinned on each machine, at the first fetch, to what its main branch is then.
         gated: whether the owner must grant access first.
@@ -117,8 +117,8 @@ class Source:
                 raise ValueError(f"a source of kind {self.kind!r} needs {exactly(SOURCES[self.kind])}; see {name!r}")
         if self.revision is not None and self.kind != "hub":
             raise ValueError(f"a source of kind {self.kind!r} has no revision")
-        if self.repo is not None and not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", self.repo):
-            raise ValueError(f"repo {self.repo!r} must read owner/name")
+        if self.repo is not None and not re.fullmatch(r"(datasets/)?\w[\w.-]*/\w[\w.-]*", self.repo):
+            raise ValueError(f"repo {self.repo!r} must read owner/name, or datasets/owner/name")
         if self.revision is not None and not re.fullmatch("[0-9a-f]{40}", self.revision):
             raise ValueError(f"revision {self.revision!r} must be a full commit of 40 hexadecimal digits")
         if not all(address.startswith("https://") for address in self.mirrors):
@@ -219,6 +219,30 @@ class Calibration:
             raise ValueError(f"auroc {self.auroc:g} must lie in [0, 1]")
         if min(self.positives or 0, self.negatives or 0) < 0:
             raise ValueError("positives and negatives must not be negative")
+
+
+@dataclass(frozen=True)
+class Wordings:
+    """How a model is asked whose owner asks otherwise than with the catalogue's sentences.
+
+    Attributes:
+        benchmark: whose column names name the findings in the sentences.
+        positive: what says that a finding is there; "{}" stands for its name.
+        negative: what says that it is not there.
+    """
+
+    benchmark: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not (self.positive and self.negative):
+            raise ValueError("positive and negative must hold a sentence each")
+        for sentence in (*self.positive, *self.negative):
+            if sentence.count("{}") != 1:
+                raise ValueError(f"{sentence!r} must hold {{}} once")
+        if set(self.positive) & set(self.negative):
+            raise ValueError("a sentence cannot be positive and negative")
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,13 @@ class KeyRule:
     Attributes:
         match: regular expression that must match the whole name, e.g. "module\.(.+)".
         to: the new name, with `\1` for what the first pair of brackets matched; None to leave the tensor out.
+        drop_leading: whether a first axis of length 1, which some versions of a library write and others do not, is
+            dropped where the tensor has one.
     """
 
     match: str
     to: str | None = None
+    drop_leading: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < len(self.match) <= _PATTERN_LIMIT:
@@ -40,6 +43,8 @@ class KeyRule:
             compiled = re.compile(self.match)
         except re.error as error:
             raise ValueError(f"match {self.match!r} is no regular expression ({error})") from error
+        if self.drop_leading and self.to is None:
+            raise ValueError("drop_leading needs a rule with a new name")
         for number in re.findall(r"\\(\d+)", self.to or ""):
             if int(number) > compiled.groups:
                 raise ValueError(f"to {self.to!r} names group {number}, of which match {self.match!r} has none")
@@ -113,7 +118,7 @@ def repository_folder(cache: Path, repo: str) -> Path:
 
     Args:
         cache: the cache's folder.
-        repo: "owner/name".
+        repo: "owner/name" or "datasets/owner/name".
     """
     return cache / "hub" / repo.replace("/", "--")
 
@@ -123,7 +128,7 @@ def fetched_folder(cache: Path, repo: str, revision: str | None) -> Path | None:
 
     Args:
         cache: the cache's folder.
-        repo: "owner/name".
+        repo: "owner/name" or "datasets/owner/name".
         revision: the commit; None for the one that was pinned at the first fetch.
 
     Returns:

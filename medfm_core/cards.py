@@ -24,10 +24,11 @@ from medfm_core.card_parts import (
     Needs,
     Source,
     WeightFile,
+    Wordings,
     choose,
 )
 from medfm_core.card_sources import fetched_folder, read_record
-from medfm_core.errors import WeightsError
+from medfm_core.errors import InputError, WeightsError
 from medfm_core.hashing import file_sha256
 from medfm_core.settings import read_hub_settings, read_settings
 from medfm_core.strict import to_dict, unknown_name
@@ -66,6 +67,7 @@ class ModelCard:
         groups: named sets of output classes, e.g. for choosing what to show.
         findings: name of the catalogue to the calibration of its score; what is not here is not assessed.
         asks: names of the catalogue that the model was made to tell and is asked about; empty for all of them.
+        wordings: how it is asked about them; None for with the catalogue's sentences.
         inference: how to run it.
         needs: what the machine must have.
         measured: how good it is, and on what.
@@ -92,6 +94,7 @@ class ModelCard:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     findings: Mapping[str, Calibration] = field(default_factory=dict)
     asks: tuple[str, ...] = ()
+    wordings: Wordings | None = None
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     needs: Needs = field(default_factory=Needs)
     measured: tuple[Measured, ...] = ()
@@ -150,7 +153,7 @@ class ModelCard:
                     raise ValueError(f"groups.{group}: {unknown_name('class', name, self.labels.values())}")
 
     def _check_findings(self) -> None:
-        if (self.findings or self.asks) and self.task != "findings":
+        if (self.findings or self.asks or self.wordings) and self.task != "findings":
             raise ValueError(f"findings belong to a card of the task 'findings', not of {self.task!r}")
         if self.task != "findings":
             return
@@ -172,6 +175,19 @@ class ModelCard:
                     raise ValueError(f"{place}: {unknown_name('finding', name, catalogue)}")
                 if self.asks and name not in self.asks:
                     raise ValueError(f"findings: {name} is calibrated and not among what the model is asked about")
+        self._check_wordings()
+
+    def _check_wordings(self) -> None:
+        if self.wordings is None:
+            return
+        try:
+            named = {kind.name for kind in load_findings().benchmark(self.wordings.benchmark).values()}
+        except InputError as error:
+            raise ValueError(f"wordings: {error.what}") from error
+        nameless = [name for name in self.asks if name not in named]
+        if nameless or not self.asks:
+            what = f"{nameless[0]} has no name in it" if nameless else "asks must name findings of it"
+            raise ValueError(f"wordings.benchmark {self.wordings.benchmark!r}: {what}")
 
     @property
     def _has_text_encoder(self) -> bool:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from medfm_core.models.ct_clip import CTClipConfig, ScanTransformer
     from medfm_core.models.merlin import MerlinConfig, ScanEncoder
     from medfm_core.models.text_projection import TextProjection
     from medfm_core.models.totalfm import ImageEncoder, TotalFMConfig
@@ -85,7 +86,7 @@ class FindingsModel:
         device: where the encoder is.
     """
 
-    image: ImageEncoder | ScanEncoder
+    image: ImageEncoder | ScanEncoder | ScanTransformer
     sentences: Sentences
     device: torch.device
 
@@ -95,12 +96,14 @@ class FindingsModel:
         return self.sentences.card
 
 
-def architecture_of(card: ModelCard) -> tuple[TotalFMConfig | MerlinConfig, TextSide]:
+def architecture_of(card: ModelCard) -> tuple[TotalFMConfig | MerlinConfig | CTClipConfig, TextSide]:
     """Read the architecture of a findings card: the encoder's own entries, and `text_width` and `text_tower`.
 
     Raises:
         WeightsError: another architecture, an entry that is not known, or an input that the encoder cannot take.
     """
+    from medfm_core.models.ct_clip import ARCHITECTURE as CT_CLIP
+    from medfm_core.models.ct_clip import CTClipConfig
     from medfm_core.models.merlin import ARCHITECTURE as MERLIN
     from medfm_core.models.merlin import MerlinConfig
     from medfm_core.models.totalfm import ARCHITECTURE as TOTALFM
@@ -108,7 +111,7 @@ def architecture_of(card: ModelCard) -> tuple[TotalFMConfig | MerlinConfig, Text
 
     if card.task != TASK:
         raise WeightsError(f"the model {card.id} is for {card.task}, not for findings", "choose another model")
-    kinds = {TOTALFM: TotalFMConfig, MERLIN: MerlinConfig}
+    kinds = {TOTALFM: TotalFMConfig, MERLIN: MerlinConfig, CT_CLIP: CTClipConfig}
     if card.architecture.name not in kinds:
         raise WeightsError(
             f"{card.id} needs the architecture {card.architecture.name!r}, which is not here", "update MedFM"
@@ -135,15 +138,16 @@ def load_findings_model(card: ModelCard, device: str = "auto", root: str | Path 
         ResourceError: the device is not there.
     """
     from medfm_core.inference.devices import choose_device
-    from medfm_core.models.merlin import MerlinConfig
+    from medfm_core.models import ct_clip, merlin
+    from medfm_core.models.ct_clip_weights import load_scan_transformer
     from medfm_core.models.merlin_weights import load_scan_encoder
     from medfm_core.models.totalfm_weights import load_image_encoder
 
     config, _ = architecture_of(card)
     sentences = load_sentences(card, root)
     place = choose_device(device)
-    load = load_scan_encoder if isinstance(config, MerlinConfig) else load_image_encoder
-    image = load(_path(card, "weights", root), config, place)
+    load = {merlin.ARCHITECTURE: load_scan_encoder, ct_clip.ARCHITECTURE: load_scan_transformer}
+    image = load.get(card.architecture.name, load_image_encoder)(_path(card, "weights", root), config, place)
     return FindingsModel(image, sentences, place)
 
 
@@ -206,14 +210,20 @@ def _path(card: ModelCard, role: str, root: str | Path | None) -> Path:
     return card.files(root)[card.file_of(role)]
 
 
-def _check_input(card: ModelCard, config: TotalFMConfig | MerlinConfig) -> None:
+def _check_input(card: ModelCard, config: TotalFMConfig | MerlinConfig | CTClipConfig) -> None:
     """Refuse a card whose organ volumes, or whose scans, its own encoder cannot take."""
+    from medfm_core.models.ct_clip import CTClipConfig
     from medfm_core.models.totalfm import TotalFMConfig
 
     spec = card.input
     if spec.organs.whole == isinstance(config, TotalFMConfig):
         raise WeightsError(
             f"{card.id}: the architecture {card.architecture.name} and input.organs.whole contradict each other",
+            "correct input or architecture",
+        )
+    if isinstance(config, CTClipConfig) and spec.size != config.image_size:
+        raise WeightsError(
+            f"{card.id}: input.size {list(spec.size)} is not the network's image_size {list(config.image_size)}",
             "correct input or architecture",
         )
     if not isinstance(config, TotalFMConfig):

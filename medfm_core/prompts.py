@@ -23,7 +23,7 @@ from medfm_core.strict import nearest, unknown_name
 from medfm_core.vector_file import read_vectors, write_vectors
 
 if TYPE_CHECKING:
-    from medfm_core.anatomy.findings import FindingKind
+    from medfm_core.anatomy.findings import FindingKind, Question
     from medfm_core.models.text import TextTower
     from medfm_core.models.text_projection import TextProjection
 
@@ -167,16 +167,16 @@ def read_prompt_cache(
 
 
 def build_prompt_cache(
-    findings: Iterable[FindingKind],
+    findings: Iterable[FindingKind | Question],
     tower: TextTower,
     projection: TextProjection,
     weights_sha256: str,
     progress: Progress = SILENT,
 ) -> PromptCache:
-    """Embed every wording of the catalogue.
+    """Embed every wording of the catalogue, or of a model's own questions.
 
     Args:
-        findings: the catalogue.
+        findings: the catalogue, or the questions.
         tower: the text tower that the projection was trained with.
         projection: of the weights in use.
         weights_sha256: of their file.
@@ -231,7 +231,7 @@ def _check_belongs(path: str | Path, header: _Header, weights_sha256: str, width
         raise WeightsError(f"the prompts {path} have {header.width} values each, the model has {width}", _REBUILD)
 
 
-def _prompts(findings: Iterable[FindingKind]) -> Iterable[Prompt]:
+def _prompts(findings: Iterable[FindingKind | Question]) -> Iterable[Prompt]:
     for kind in findings:
         yield from (Prompt(kind.name, "positive", sentence) for sentence in kind.positive)
         yield from (Prompt(kind.name, "negative", sentence) for sentence in kind.negative)

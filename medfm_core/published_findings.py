@@ -56,6 +56,18 @@ def merlin_shapes(card: ModelCard, file: WeightFile) -> Shapes:
     return _text_encoder(card, file, text)
 
 
+def ct_clip_shapes(card: ModelCard, file: WeightFile) -> Shapes:
+    """Tensors of CT-CLIP's release under our names; arguments and errors as of `totalfm_shapes`."""
+    from medfm_core.models.ct_clip import encoder_shapes
+
+    config, text = architecture_of(card)
+    if file.role == "weights":
+        return encoder_shapes(config)
+    if file.role == "text":
+        return {"text_projection.linear.weight": (config.embedding_width, text.text_width), "logits.scale": ()}
+    return _text_encoder(card, file, text)
+
+
 def _text_encoder(card: ModelCard, file: WeightFile, text: TextSide) -> Shapes:
     from medfm_core.models.published_text import text_encoder_shapes
 

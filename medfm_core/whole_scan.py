@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STAGE = "scan embedding"
 CROPPED = "The model sees the middle of the scan, {} mm; of the scan it leaves out {:.0f} %."
 _OUTSIDE_HU = -1000.0
+_NEARLY_WHOLE = 1e-3  # spacings read from an affine are a little off
 
 
 def whole_scan_unit(reason: str = "") -> OrganUnit:
@@ -71,12 +72,16 @@ def scan_tensor(image: Volume, spec: InputSpec) -> tuple[Tensor, float]:
         `(1, D, H, W)` float32, where D runs along the last array axis of `spec.orientation`, H along the first and W
         along the second; and the share of the scan that was cropped away.
 
-    Source: the package merlin-vlm 0.0.6, whose rounding of shape and middle this follows.
+    Source: the package merlin-vlm 0.0.6, whose rounding of shape and middle this follows; for "face_to_face" the
+    preprocessing of CT-CLIP's zero-shot scripts.
     """
     import torch
 
     oriented = reorient(image, spec.orientation) if spec.orientation else image
-    on_grid = resample_to(oriented, _grid(oriented, spec.spacing_mm), fill=_OUTSIDE_HU, antialias=False)
+    if spec.resampling == "face_to_face":
+        on_grid = _face_to_face(oriented, spec)
+    else:
+        on_grid = resample_to(oriented, _grid(oriented, spec.spacing_mm), fill=_OUTSIDE_HU, antialias=False)
     depth, height, width = spec.size
     picked, before, after = _middle(on_grid.shape, (height, width, depth))
     kept = np.ascontiguousarray(on_grid.voxels[picked].transpose(2, 0, 1), dtype=np.float32)
@@ -152,6 +157,16 @@ def _grid(volume: Volume, spacing_mm: Sequence[float]) -> Grid:
     scale = np.array(spacing_mm) / np.array(volume.spacing)
     shape = np.maximum(1, np.round((np.array(volume.shape) - 1) / scale + 1)).astype(int)
     return Grid(tuple(shape.tolist()), volume.affine @ np.diag([*scale, 1.0]))
+
+
+def _face_to_face(volume: Volume, spec: InputSpec) -> Volume:
+    """Clip, then resample to whole voxels that fill the scan from its first face to its last."""
+    count = np.array(volume.shape)
+    shape = np.maximum(1, np.floor(count * np.array(volume.spacing) / spec.spacing_mm + _NEARLY_WHOLE)).astype(int)
+    step = np.diag([*(count / shape), 1.0])
+    step[:3, 3] = (count / shape - 1) / 2
+    grid = Grid(tuple(shape.tolist()), volume.affine @ step)
+    return resample_to(volume.with_voxels(volume.voxels.clip(*spec.intensity.hu)), grid, antialias=False)
 
 
 def _middle(shape: Sequence[int], size: Sequence[int]) -> tuple[tuple[slice, ...], list[int], list[int]]:

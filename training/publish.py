@@ -117,6 +117,8 @@ def _write_card(card: ModelCard, repo: str, revision: str) -> Path:
 
 
 def _source(repo: str, revision: str | None) -> Source:
+    if repo.startswith("datasets/"):
+        raise InputError(f"{repo} is a data set's repository, not a model's", "write it as my-name/my-model")
     try:
         return Source("hub", repo=repo, revision=revision)
     except ValueError as error:

@@ -80,6 +80,8 @@ def test_refused(card_path, hub, monkeypatch, capsys):
     card = load_card(card_path)
     with pytest.raises(InputError, match="owner/name"):
         publish(card, "mine")
+    with pytest.raises(InputError, match="a data set's repository"):
+        publish(card, "datasets/me/mine")
     monkeypatch.setenv("HF_TOKEN", "hf_unknown")
     with pytest.raises(HubError, match="does not accept the token"):
         publish(card, "me/mine")

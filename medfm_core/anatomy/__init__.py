@@ -1,6 +1,6 @@
 """The anatomy that MedFM can name: organs, their numbers, groups, codes and colours, and the findings in them."""
 
-from medfm_core.anatomy.findings import FindingCatalogue, FindingKind, load_findings
+from medfm_core.anatomy.findings import FindingCatalogue, FindingKind, Question, load_findings
 from medfm_core.anatomy.vocabulary import Code, Group, Organ, Vocabulary, load_vocabulary
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "FindingKind",
     "Group",
     "Organ",
+    "Question",
     "Vocabulary",
     "load_findings",
     "load_vocabulary",

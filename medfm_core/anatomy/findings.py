@@ -65,6 +65,15 @@ class FindingKind:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a model is asked about one finding: sentences that say that it is there, and that it is not."""
+
+    name: str
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class _File:
     """What one file of the folder holds."""
 

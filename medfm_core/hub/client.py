@@ -76,7 +76,8 @@ class HubClient:
         from huggingface_hub import HfApi
 
         api = HfApi(endpoint=self.endpoint, token=self._token or False, library_name="medfm")
-        info = self._try(lambda: api.model_info(asked.repo), asked)
+        kind, name = _kind_and_name(asked.repo)
+        info = self._try(lambda: api.repo_info(name, repo_type=kind), asked)
         if not isinstance(info.sha, str) or len(info.sha) != 40:
             raise HubError(f"{self.endpoint} names no commit of {asked.repo}", "set HF_ENDPOINT to a hub")
         return info.sha
@@ -92,7 +93,8 @@ class HubClient:
         """
         from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-        url = hf_hub_url(asked.repo, asked.file, revision=asked.revision, endpoint=self.endpoint)
+        kind, name = _kind_and_name(asked.repo)
+        url = hf_hub_url(name, asked.file, repo_type=kind, revision=asked.revision, endpoint=self.endpoint)
         token = self._token or False
         found = self._try(
             lambda: get_hf_file_metadata(url, token=token, endpoint=self.endpoint, library_name="medfm"), asked
@@ -184,6 +186,12 @@ def _refuse_unsafe(request: Any) -> None:
     if not is_safe_address(address):
         host = address.split("?", 1)[0]
         raise HubError(f"the hub sends on to an address without encryption ({host})", "use another HF_ENDPOINT")
+
+
+def _kind_and_name(repo: str) -> tuple[str, str]:
+    """The hub's word for the kind of a repository, and its owner/name."""
+    name = repo.removeprefix("datasets/")
+    return ("model" if name == repo else "dataset"), name
 
 
 def _size(path: Path) -> int:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from medfm_core.card_sources import Conversion
 from medfm_core.errors import MedFMError, ResourceError, WeightsError
 from medfm_core.hub.archives import is_zip, open_zip
-from medfm_core.hub.key_map import check_keys, map_keys
+from medfm_core.hub.key_map import check_keys, drops_leading, map_keys
 from medfm_core.strict import from_dict
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ def convert(order: Mapping[str, Any]) -> None:
     conversion = from_dict(Conversion, order["conversion"], "the conversion", WeightsError)
     tensors = _tensors(_entry(_read(Path(order["source"])), conversion.entry))
     renamed = map_keys(tensors, conversion.rules)
+    for old in renamed.values():
+        if len(tensors[old].shape) > 1 and len(tensors[old]) == 1 and drops_leading(old, conversion.rules):
+            tensors[old] = tensors[old][0]
     check_keys(renamed, {name: tuple(value.shape) for name, value in tensors.items()}, order["expected"])
     made = {new: tensors[old].detach().contiguous().clone() for new, old in sorted(renamed.items())}
     # One entry of metadata: several would come in random order, and the file's hash with them.

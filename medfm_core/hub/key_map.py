@@ -37,6 +37,16 @@ def map_keys(names: Iterable[str], rules: Sequence[KeyRule]) -> dict[str, str]:
     return found
 
 
+def drops_leading(name: str, rules: Sequence[KeyRule]) -> bool:
+    """Whether the rule that decides on a tensor drops a first axis of length 1.
+
+    Args:
+        name: the tensor's, in the checkpoint.
+        rules: as for `map_keys`.
+    """
+    return next((rule.drop_leading for rule in rules if re.fullmatch(rule.match, name)), False)
+
+
 def check_keys(
     renamed: Mapping[str, str], shapes: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]]
 ) -> None:

@@ -23,7 +23,7 @@ class Asked:
     """What was asked of whom.
 
     Attributes:
-        repo: "owner/name".
+        repo: "owner/name" or "datasets/owner/name".
         file: the file's name, or empty for the repository itself.
         revision: the commit.
         endpoint: address of the hub.

@@ -17,6 +17,7 @@ from medfm_core.strict import nearest
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 # Architecture to "module:function".
 TARGETS: dict[str, str] = {
+    "ct_clip": "medfm_core.published_findings:ct_clip_shapes",
     "merlin": "medfm_core.published_findings:merlin_shapes",
     "monai_segresnet": "medfm_core.models.monai_segresnet:tensor_shapes",
     "monai_vista3d": "medfm_core.models.monai_vista3d:tensor_shapes",

@@ -19,7 +19,7 @@ from medfm_core.models.text_files import INSTALL_TRANSFORMERS, fingerprint
 from medfm_core.models.text_pooling import Reading
 from medfm_core.weights import load_weights
 
-KINDS = ("modernbert", "longformer")
+KINDS = ("modernbert", "longformer", "bert")
 _WIDEST_WINDOW, _NARROWEST_WINDOW = 512, 64
 
 
@@ -35,7 +35,7 @@ class TextEncoderConfig:
         vocabulary: tokens that it knows.
         width, depth, heads, mlp_width: of its transformer.
         positions: rows of its table of positions; not used by ModernBERT, whose positions are rotations.
-        lowered: whether sentences are written in small letters, words and signs apart.
+        lowered: whether sentences are written in small letters, words and signs apart; BERT's own tokenizer does that.
         dtype: number format of its weights.
     """
 
@@ -82,7 +82,7 @@ def load_published_tower(config: TextEncoderConfig, weights: Path, tokenizer: Pa
     Args:
         config: the architecture.
         weights: safetensors file of its tensors and nothing else.
-        tokenizer: folder with the tokenizer's files and `config.json`.
+        tokenizer: folder with the tokenizer's files and `config.json`; for BERT `vocab.txt` alone.
 
     Raises:
         ResourceError: transformers is not installed.
@@ -95,7 +95,7 @@ def load_published_tower(config: TextEncoderConfig, weights: Path, tokenizer: Pa
     model = model.to(reading.dtype).eval().requires_grad_(False)
     made = NarrowWindow(model) if config.kind == "longformer" else model
     tower_id = f"{config.kind}+{fingerprint([weights])}"
-    return SentenceEncoder(tower_id, made, _load_tokenizer(tokenizer), reading)
+    return SentenceEncoder(tower_id, made, _load_tokenizer(tokenizer, config.kind), reading)
 
 
 class NarrowWindow:
@@ -132,7 +132,14 @@ class NarrowWindow:
 
 def _build(config: TextEncoderConfig) -> Any:
     try:
-        from transformers import LongformerConfig, LongformerModel, ModernBertConfig, ModernBertModel
+        from transformers import (
+            BertConfig,
+            BertModel,
+            LongformerConfig,
+            LongformerModel,
+            ModernBertConfig,
+            ModernBertModel,
+        )
     except ImportError as error:
         raise ResourceError("text encoders need transformers", f"run {INSTALL_TRANSFORMERS}") from error
     sizes = {
@@ -145,6 +152,8 @@ def _build(config: TextEncoderConfig) -> Any:
     if config.kind == "modernbert":
         marks = {name: min(value, config.vocabulary - 1) for name, value in _MODERNBERT_MARKS.items()}
         return ModernBertModel(ModernBertConfig(**sizes, **marks, attn_implementation="sdpa"))
+    if config.kind == "bert":  # its pooler works on the last layer's first token, which is taken as it is
+        return BertModel(BertConfig(**sizes, max_position_embeddings=config.positions), add_pooling_layer=False)
     return LongformerModel(
         LongformerConfig(
             **sizes,
@@ -169,11 +178,14 @@ _MODERNBERT_MARKS = {
 }
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(folder: Path, kind: str) -> Any:
     from transformers import AutoTokenizer
 
+    settings = {"use_fast": True, "local_files_only": True, "trust_remote_code": False}
+    if kind == "bert":  # some owners name a class of their own, whose code is not run
+        settings["tokenizer_type"] = "bert"
     try:
-        return AutoTokenizer.from_pretrained(str(folder), use_fast=True, local_files_only=True, trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(str(folder), **settings)
     except Exception as error:  # the library lets through whatever its parts raise
         if isinstance(error, MemoryError):
             raise

@@ -183,7 +183,7 @@ def load_text_side(
     Args:
         path: a safetensors file of the text side and nothing else, with our names (`text_projection.linear.weight`,
             `text_projection.linear.bias`, `logits.scale`, `logits.bias`) or with the release's; the bias of the logits
-            may be missing and is 0 then.
+            may be missing and is 0 then, and so may that of the projection under our names.
         text_width: values of a sentence vector, `W`.
         embedding_width: values of an embedding, `E`.
         device: where they go.
@@ -201,10 +201,11 @@ def load_text_side(
     for name in _NUMBERS:  # the release keeps each in a row of one
         if names[name] in found and found[names[name]].shape == (1,):
             shapes[names[name]] = (1,)
-    if names["logits.bias"] not in found:  # models that were taught by another loss have none
-        del shapes[names["logits.bias"]]
-    state = load_weights(path, shapes, str(device))
-    state.setdefault(names["logits.bias"], torch.zeros((), device=device))
+    # Models that were taught by another loss have no bias of the logits, and some projections have none.
+    optional = ("logits.bias",) if published else ("logits.bias", "text_projection.linear.bias")
+    missing = [names[name] for name in optional if names[name] not in found]
+    zeros = {name: torch.zeros(shapes.pop(name), device=device) for name in missing}
+    state = load_weights(path, shapes, str(device)) | zeros
     floats = {ours: state[name].float().reshape(own[ours]) for ours, name in names.items()}
     side.load_state_dict(floats, strict=True, assign=True)
     side.eval().requires_grad_(False)

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 
+import ct_clip_layout
 import fake_organs
 import numpy as np
 import published_checkpoints as published
@@ -21,12 +22,12 @@ from medfm_core.cli import main
 from medfm_core.errors import WeightsError
 from medfm_core.findings_model import architecture_of, load_findings_model
 from medfm_core.hub import conversion, conversion_worker
-from medfm_core.hub.key_map import check_keys, map_keys
+from medfm_core.hub.key_map import check_keys, drops_leading, map_keys
 from medfm_core.hub.targets import expected_shapes
 from medfm_core.models.merlin import MerlinConfig, ScanEncoder
 from medfm_core.settings import read_settings
 
-CARDS = ("totalfm-release.v1", "merlin.v1")
+CARDS = ("totalfm-release.v1", "merlin.v1", "ct-clip.v1")
 REAL_CARDS = read_settings().resources / "cards"
 SMALL = {
     "totalfm-release.v1": {
@@ -34,9 +35,18 @@ SMALL = {
         "head_width": 12, "embedding_width": 8, "text_width": 16,
     },
     "merlin.v1": {"blocks": [1, 2, 1, 1], "width": 4, "embedding_width": 8, "text_width": 16},
+    "ct-clip.v1": {
+        "image_size": [24, 32, 40], "patch_size": [4, 8, 8], "width": 12, "depth": 1, "heads": 2, "head_width": 6,
+        "codebook": 16, "embedding_width": 8, "text_width": 16,
+    },
 }  # fmt: skip
 SMALL_TEXT = {"vocabulary": 300, "width": 16, "depth": 2, "heads": 2, "mlp_width": 32, "positions": 600}
-ASKED = ["hepatic_steatosis", "splenomegaly", "prostatomegaly", "renal_cyst"]
+_ABDOMINAL = ["hepatic_steatosis", "splenomegaly", "prostatomegaly", "renal_cyst"]
+ASKED = {
+    "totalfm-release.v1": _ABDOMINAL,
+    "merlin.v1": _ABDOMINAL,
+    "ct-clip.v1": ["hiatal_hernia", "cardiomegaly", "pericardial_effusion"],
+}
 
 
 def small_data(name: str) -> dict:
@@ -44,7 +54,7 @@ def small_data(name: str) -> dict:
     data = json.loads((REAL_CARDS / f"{name}.json").read_text())
     data["architecture"] |= SMALL[name]
     data["architecture"]["text_encoder"] |= SMALL_TEXT
-    data["asks"] = ASKED
+    data["asks"] = ASKED[name]
     whole = data["input"]["organs"].get("whole", False)
     data["input"] |= {"size": [24, 32, 40] if whole else [8, 16, 16]}
     data["input"] |= {"spacing_mm": [12.0, 9.0, 15.0]} if whole else {}
@@ -57,8 +67,8 @@ def world(made_up, resources, write_card, monkeypatch):
     from medfm_core import segmentation
 
     shutil.copytree(REAL_CARDS.parent / "vocabulary", resources / "vocabulary")
-    for name in ("gte-modernbert-base-tokenizer.v1", "clinical-longformer-tokenizer.v1"):
-        shutil.copy(REAL_CARDS / f"{name}.json", resources / "cards")
+    for tokenizer in REAL_CARDS.glob("*-tokenizer.v1.json"):
+        shutil.copy(tokenizer, resources / "cards")
     (resources / "cards" / "w.safetensors").write_bytes(fake_organs.WEIGHTS)
     write_card(fake_organs.card_data())
     monkeypatch.setattr(segmentation, "LoadingPredictor", fake_organs.LoadingPredictor)
@@ -82,10 +92,11 @@ def test_the_rules_turn_the_published_names_into_the_network_exactly(name):
         shapes = _published_shapes(card)
     for file in card.weights:
         renamed = map_keys(shapes, file.converted.rules)
-        check_keys(renamed, shapes, expected_shapes(card, file))
+        kept = {old: shape[1:] if drops_leading(old, file.converted.rules) else shape for old, shape in shapes.items()}
+        check_keys(renamed, kept, expected_shapes(card, file))
     counted = {file.role: sum(math.prod(s) for s in expected_shapes(card, file).values()) for file in card.weights}
-    text = {"totalfm-release.v1": 149_014_272, "merlin.v1": 148_659_456}[name]
-    image = {"totalfm-release.v1": 131_755_920, "merlin.v1": 118_566_875}[name]
+    text = {"totalfm-release.v1": 149_014_272, "merlin.v1": 148_659_456, "ct-clip.v1": 108_891_648}[name]
+    image = {"totalfm-release.v1": 131_755_920, "merlin.v1": 118_566_875, "ct-clip.v1": 178_616_136}[name]
     assert (counted["weights"], counted["text_encoder"]) == (image, text)
 
 
@@ -101,6 +112,10 @@ def _published_shapes(card):
         shapes |= {f"encode_text.text_encoder.{name}": shape for name, shape in text.items()}
         shapes |= {"encode_text.text_encoder.embeddings.position_ids": (1, 4098), "logit_scale": ()}
         return shapes | {"encode_text.linear_layer.weight": (512, 768), "encode_text.linear_layer.bias": (512,)}
+    if card.architecture.name == "ct_clip":
+        shapes = ct_clip_layout.published_shapes(config, 768)
+        beside = {"embeddings.position_ids": (1, 512), "pooler.dense.weight": (768, 768), "pooler.dense.bias": (768,)}
+        return shapes | {f"text_transformer.{name}": shape for name, shape in (text | beside).items()}
     shapes = published.totalfm_shapes(config) | {f"text_encoder.{name}": shape for name, shape in text.items()}
     shapes |= {"logit_scale": (1,), "logit_bias": (1,)}
     return shapes | {"text_proj.weight": (768, 768), "text_proj.bias": (768,)}
@@ -126,23 +141,23 @@ def test_from_the_hub_to_findings(world, capsys, tmp_path, name):
     assert main(analyze) == 0
     rows = [line.split(",") for line in (tmp_path / "out" / "findings.csv").read_text().splitlines()[1:]]
     scored = [row for row in rows if row[6]]  # by sentences: without a spread another rule has answered
-    assert {row[0] for row in scored} <= set(ASKED)
+    assert {row[0] for row in scored} <= set(ASKED[name])
     assert {row[4] for row in scored} == {"not_assessable"}
     assert all(0 < float(row[5]) < 1 for row in scored)
     organs = {row[2] for row in rows if row[0] == "renal_cyst"}
-    if name == "merlin.v1":  # one answer for the scan, and none for organs that the scan does not show
+    if card.input.organs.whole:  # one answer for the scan, and none for organs that the scan does not show
         assert organs == {"whole_scan"}
         reasons = {row[0]: row[11] for row in rows}
         assert reasons["gallstones"] == "The findings model is not asked about it."
         assert reasons["bladder_stone"] == "The organ is not in the scan."
-        assert {row[0] for row in scored} == {"hepatic_steatosis", "splenomegaly", "renal_cyst", "prostatomegaly"}
+        assert {row[0] for row in scored} == set(ASKED[name])
     else:
         assert {"kidney_left", "kidney_right"} <= organs
     capsys.readouterr()
     assert main(["models", "show", name]) == 0
     shown = capsys.readouterr().out
     assert "none: scores are shown" in shown
-    assert "hepatic_steatosis" in shown
+    assert ASKED[name][0] in shown
     assert main(["ask", "--result", str(tmp_path / "out"), "--organ", "liver", "steatosis"]) == 0
     assert main(["models", "remove", name, "--quiet"]) == 0
     assert not list((made_up.cache / "hub" / str(card.source.repo).replace("/", "--")).rglob("*.safetensors"))
