@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from medfm_core.errors import InputError, MedFMError
 from medfm_core.progress import Progress, RichProgress
+from training.probe_parts import add_encoding, add_inputs, device_of, frozen_features, request_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from training.evaluation.probe_inputs import ProbeInputs, ProbeRequest
     from training.evaluation.probing import ProbeStudy, StudyResult
     from training.evaluation.report import Report
@@ -31,13 +30,21 @@ EXAMPLES = """examples:
         --target liver 'kidney_*' --save-labels --out probe
   age, from the weights of a model card:
     python -m training.probe --card CARD --manifest cohort.csv --store store --target age --out probe
+  who dies earlier? from the manifest's columns time.death and event.death:
+    python -m training.probe --card CARD --manifest cohort.csv --store store --task survival --target death --out probe
+  several scans of a study together: see python -m training.fuse --help
 
-A target NAME is the manifest's column target.NAME. Probes learn from the split train, choose their regularisation on
-val (or on inner folds) and are judged on test, with 95 % intervals over subjects. Beside them stand the same encoder
-with random weights and the training frequencies.
+A target NAME is the manifest's column target.NAME; of a survival task it is the pair time.NAME (until the event, or
+until nobody looked any more; any unit, above 0) and event.NAME (1: it happened), both empty where not known. Then
+log hazards are linear in the features, and the concordance index says how often the one of two who has the event first
+has the higher hazard.
+
+Probes learn from the split train, choose their regularisation on val (or on inner folds) and are judged on test, with
+95 % intervals over subjects. Beside them stand the same encoder with random weights and the training frequencies.
 
 what --out holds:
-  predictions.csv   subject, study, split, target and prediction of every item of val and test (probe on all labels)
+  predictions.csv   subject, study, split, target and prediction of every item of val and test (probe on all labels);
+                    of a survival task time, event and log hazard
   metrics.json      every figure with its interval, number of items and subjects, seeds and baselines
   metrics.png       the first figure, and its course over the shots
   of a segmentation, predictions.csv has the Dice of each volume and structure, runs/ the trained decoders, and labels/
@@ -78,21 +85,20 @@ def _run(
     options: argparse.Namespace, open_inputs: Callable[..., ProbeInputs] | None, progress: Progress
 ) -> Report | None:
     from training.evaluation.describe import versions
-    from training.evaluation.probe_inputs import NEEDS, ProbeRequest
+    from training.evaluation.probe_inputs import NEEDS
     from training.evaluation.probe_inputs import open_inputs as open_volumes
-    from training.evaluation.probing import run_study
+    from training.evaluation.probing import refuse_task, run_study
 
-    request = ProbeRequest(
-        options.run, options.card, options.manifest, options.store, tuple(options.target), options.task,
-        options.which, options.crop and tuple(options.crop), options.prepared_for,
-    )  # fmt: skip
+    request = request_of(options, options.target, options.task)
     if options.task == "segmentation":
         return _segment(options, request, progress)
     if options.save_labels or not options.target:
         raise InputError(*NEEDS[not options.target])
     study = _study(options)
+    refuse_task(options.task, study)
     inputs = (open_inputs or open_volumes)(request)
-    features, untrained = _features(inputs, options, progress)
+    kind = "pooled" if options.kind == "linear" else "tokens"
+    features, untrained = frozen_features(inputs, kind, options, progress)
     result = run_study(inputs.cohort, features, study, untrained, progress)
     details = {**result.report.details, "encoder": dict(inputs.described), "made_by": versions()}
     result = replace(result, report=replace(result.report, details=details))
@@ -106,7 +112,7 @@ def _segment(options: argparse.Namespace, request: ProbeRequest, progress: Progr
     if options.few_shot or options.metric:
         raise InputError("--few-shot and --metric are not for a segmentation", "leave them out")
     order = SegmentationOrder(request, options.out, options.save_labels, options.resamples, options.steps)
-    run = ["--run.device", _device(options.device), "--run.workers", str(options.workers)]
+    run = ["--run.device", device_of(options.device), "--run.workers", str(options.workers)]
     return probe_segmentation(order, run, not options.no_random, progress)
 
 
@@ -122,24 +128,6 @@ def _study(options: argparse.Namespace) -> ProbeStudy:
     return ProbeStudy(options.kind, shots, options.seeds, tuple(options.metric), intervals)
 
 
-def _features(inputs: ProbeInputs, options: argparse.Namespace, progress: Progress) -> tuple[Tensor, Tensor | None]:
-    """Features of the encoder, and of one with random weights."""
-    from training.evaluation.encoders import randomised
-    from training.evaluation.feature_cache import FeatureCache
-    from training.evaluation.features import Extraction, extract_features
-
-    kind = "pooled" if options.kind == "linear" else "tokens"
-    extraction = Extraction(kind, options.batch_size, _device(options.device), workers=options.workers)
-    index = {"subject": inputs.cohort.subjects, "study": inputs.cohort.studies}
-    cache = None if options.cache is None else FeatureCache(options.cache, index)
-    features = extract_features(inputs.encoder, inputs.source, extraction, cache, progress)
-    if options.no_random:
-        return features, None
-    progress.message("Now the same encoder with random weights")
-    untrained = randomised(inputs.encoder, seed=0)
-    return features, extract_features(untrained, inputs.source, extraction, cache, progress)
-
-
 def _write(result: StudyResult, inputs: ProbeInputs, out: Path) -> None:
     """Write all files, or none."""
     from medfm_core.results_folder import results_folder
@@ -153,14 +141,6 @@ def _write(result: StudyResult, inputs: ProbeInputs, out: Path) -> None:
         draw_report(result.report, folder / "metrics.png", result.report.rows[0].figures[0].metric)
 
 
-def _device(name: str) -> str:
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("this machine has no usable CUDA device", "use --device cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.probe",
@@ -169,18 +149,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_inputs(parser)
     add = parser.add_argument
-    encoder = parser.add_mutually_exclusive_group(required=True)
-    encoder.add_argument("--run", type=Path, help="folder of a run of training.pretrain, or one of its checkpoints")
-    encoder.add_argument("--card", help="id of an installed model card, or the path of a card's file")
-    add("--which", choices=("last", "best"), default="last", help="checkpoint of the run (default: last)")
-    add("--manifest", type=Path, required=True, help="list of the volumes, with columns target.NAME")
-    add("--store", required=True, help="folder (or shards) that training.prepare filled")
     add("--target", nargs="+", default=[], metavar="NAME",
-        help="target column without 'target.', or a pattern such as 'finding_*'; several are labels. Of a "
-        "segmentation, structures of the label maps (default: all that the training volumes show)")  # fmt: skip
-    add("--task", choices=("classification", "multi_label", "regression", "segmentation"),
-        help="default: what the column holds; segmentation learns the manifest's label maps")  # fmt: skip
+        help="target column without 'target.', or a pattern such as 'finding_*'; several are labels. Of a survival "
+        "task the NAME of time.NAME and event.NAME, of a segmentation structures of the label maps (default: all that "
+        "the training volumes show)")  # fmt: skip
+    add("--task", choices=("classification", "multi_label", "regression", "survival", "segmentation"),
+        help="default: what the column holds; survival tells who has an event earlier; segmentation learns the "
+        "manifest's label maps")  # fmt: skip
     add("--save-labels", action="store_true", help="write the segmentations, each on the grid of its input")
     add("--steps", type=int, default=200, help="of training a segmentation's decoder (default: 200)")
     add("--kind", choices=("linear", "attentive"), default="linear",
@@ -188,15 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--few-shot", default="", metavar="K,K", help="labelled examples per class to learn from, such as 1,5,16")
     add("--seeds", type=int, default=5, help="draws of few-shot subsets and of attentive heads (default: 5)")
     add("--metric", nargs="+", default=[], metavar="NAME", help="figures to report, the first one for few shots")
-    add("--resamples", type=int, default=1000, help="of subjects, for the intervals (default: 1000)")
-    add("--no-random", action="store_true", help="leave out the baseline of random weights")
-    add("--crop", type=int, nargs=3, metavar=("D", "H", "W"), help="voxels seen (default: as in training)")
-    add("--prepared-for", metavar="CARD", help="card whose preparation the store holds, where the run does not say")
-    add("--batch-size", type=int, default=8, help="volumes at once (default: 8)")
-    add("--workers", type=int, default=0, help="processes that read volumes (default: 0)")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the encoder runs (default: auto)")
-    add("--cache", type=Path, help="folder to keep features in, so that the next probe starts at once")
-    add("--out", type=Path, required=True, help="folder of the results; made if missing")
+    add_encoding(parser)
     return parser
 
 

@@ -11,7 +11,7 @@ import pytest
 from toy_probe import ToyEncoder, ToySource
 
 from medfm_core.errors import InputError
-from training.evaluation.cohort import Cohort
+from training.evaluation.cohort import Cohort, Targets
 from training.evaluation.probe_inputs import ProbeInputs, ProbeRequest, volumes_data
 from training.probe import main
 
@@ -64,6 +64,48 @@ def test_what_goes_wrong_is_a_sentence_and_leaves_nothing(tmp_path: Path, capsys
     assert "auroc" in capsys.readouterr().err
     assert main(["--card", "nobody", *command(tmp_path / "e")[2:]]) in (2, 3)
     assert not list(tmp_path.iterdir())
+
+
+def test_times_to_events_are_probed(tmp_path: Path, capsys):
+    """Whoever shows the planted class has the event earlier."""
+    source = ToySource(240)
+    rng = np.random.default_rng(0)
+    waited = rng.exponential(size=240) * np.where(source.target == 1, 0.2, 2.0)
+    values = np.stack([np.minimum(waited, 2.0) + 0.01, waited < 2.0], axis=1).astype(float)
+    values[-1] = np.nan
+    cohort = source.cohort()
+    cohort = Cohort(cohort.subjects, cohort.studies, cohort.splits, Targets("survival", values, ("death",), "death"))
+
+    def survivors(request: ProbeRequest) -> ProbeInputs:
+        assert (request.task, request.targets) == ("survival", ("death",))
+        return ProbeInputs(ToyEncoder(), source, cohort, {"run": "toy"})
+
+    needed = ["--run", "toy", "--manifest", "m.csv", "--store", "store", "--task", "survival", "--target", "death",
+              "--resamples", "60", "--device", "cpu"]  # fmt: skip
+    out = tmp_path / "probe"
+    assert main([*needed, "--out", str(out)], survivors) == 0
+    assert "concordance index" in capsys.readouterr().out
+    found = {row["model"]: row for row in json.loads((out / "metrics.json").read_text())["results"]}
+    assert found["linear probe"]["metrics"]["concordance"]["low"] > 0.5
+    assert found["same risk for all"]["metrics"]["concordance"]["value"] == 0.5
+    assert found["linear probe"]["regularisation"]["chosen_by"] == "5 folds"
+    with (out / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {"subject", "study", "split", "time", "event", "log_hazard"}
+    assert [row["time"] for row in rows if not row["event"]] == [""] * sum(s == "test" for s in cohort.splits[-1:])
+    source.asked.clear()
+    assert main([*needed, "--out", str(tmp_path / "b"), "--kind", "attentive"], survivors) == 2
+    assert "a survival probe is linear" in capsys.readouterr().err
+    assert not source.asked
+    assert [path.name for path in tmp_path.iterdir()] == ["probe"]
+
+
+def test_help_teaches_survival(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert "--task survival --target death" in text
+    assert "training.fuse" in text
 
 
 def test_volumes_are_seen_as_in_training_but_whole_central_and_not_augmented():

@@ -18,8 +18,11 @@ def constant_prediction(train: Targets, items: int) -> np.ndarray:
         items: how many answers.
 
     Returns:
-        `(items, C)`, `(items, L)` or `(items,)`; 0.5 or an even share where no training target is known.
+        `(items, C)`, `(items, L)` or `(items,)`; 0.5 or an even share where no training target is known. Of times to
+        events the same risk for all.
     """
+    if train.task == "survival":
+        return np.zeros(items)
     if train.task == "regression":
         known = train.values[np.isfinite(train.values)]
         return np.full(items, known.mean() if len(known) else 0.0)
@@ -37,7 +40,7 @@ def constant_prediction(train: Targets, items: int) -> np.ndarray:
 def chance_level(metric: str, test: Targets) -> Estimate | None:
     """Expectation of a ranking figure for a ranking by chance, which a constant answer does not have.
 
-    AUROC 0.5; AUPRC the share of positives, as a mean over the classes or labels that can be scored.
+    AUROC and concordance 0.5; AUPRC the share of positives, as a mean over the classes or labels that can be scored.
 
     Args:
         metric: its name.
@@ -46,6 +49,8 @@ def chance_level(metric: str, test: Targets) -> Estimate | None:
     Returns:
         None for figures that a constant answer has, and where nothing can be scored.
     """
+    if metric == "concordance":
+        return Estimate(0.5, note="expected of a random order")
     if metric not in ("auroc", "auprc") or test.task == "regression":
         return None
     shares = _positive_shares(test)

@@ -17,9 +17,10 @@ class Targets:
     """What is to be told of each item.
 
     Attributes:
-        task: `classification`, `multi_label` or `regression`.
-        values: class numbers `(N,)` with -1 for unknown; labels `(N, L)` or quantities `(N,)` with NaN for unknown.
-        names: of the classes or labels; of the quantity, a single one.
+        task: `classification`, `multi_label`, `regression` or `survival`.
+        values: class numbers `(N,)` with -1 for unknown; labels `(N, L)`, quantities `(N,)`, or times and events
+            `(N, 2)` with NaN for unknown.
+        names: of the classes or labels; of the quantity or the event, a single one.
         name: what all this is about, for headings.
     """
 
@@ -31,6 +32,8 @@ class Targets:
     @property
     def known(self) -> np.ndarray:
         """Items of which something is known, `(N,)` bool."""
+        if self.task == "survival":
+            return np.isfinite(self.values).all(axis=1)
         known = np.isfinite(self.values) if self.task == "regression" else self.values >= 0
         return known.any(1) if known.ndim == 2 else known
 

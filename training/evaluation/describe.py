@@ -49,5 +49,7 @@ def _counts(cohort: Cohort, rows: np.ndarray) -> dict[str, Any]:
     if targets.task == "classification":
         counts = np.bincount(targets.values.astype(int), minlength=len(targets.names)) if len(rows) else []
         return {"classes": {name: int(count) for name, count in zip(targets.names, counts, strict=False)}}
+    if targets.task == "survival":
+        return {"events": int((targets.values[:, 1] == 1).sum())}
     positive = (targets.values == 1).sum(0)
     return {"positives": {name: int(count) for name, count in zip(targets.names, positive, strict=True)}}

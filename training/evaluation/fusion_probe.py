@@ -22,24 +22,28 @@ class FusionPlan:
     Attributes:
         fusion: of `training.heads.fusion.FUSIONS`.
         epochs: passes over the training studies; with validation studies the best one is kept, else the last.
+        least_steps: more passes where there are so few studies that the epochs would give fewer steps.
         batch_size: studies at once.
         lr: peak learning rate of AdamW, after a linear warm-up over a tenth of the steps, then a cosine to 0.
         weight_decay: of the matrices.
         dropped: share of the studies of a step that lose some of their modalities.
         seed: of weights, order and what is dropped.
+        device: where it is trained and used; tokens stay where they are.
     """
 
     fusion: str = "product"
     epochs: int = 15
+    least_steps: int = 0
     batch_size: int = 16
     lr: float = 1.5e-4
     weight_decay: float = 0.01
     dropped: float = 0.2
     seed: int = 0
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size) < 1 or self.lr <= 0 or not 0 <= self.dropped <= 1:
-            raise ValueError("epochs and batch_size must be at least 1, lr above 0, dropped in [0, 1]")
+            raise InputError("a fusion cannot be trained so", "epochs must be 1 or more, lr above 0, dropped 0 to 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,53 +61,21 @@ class FusionRows:
     classes: np.ndarray
 
 
-def group_scans(
-    tokens: Tensor, studies: list[str], modalities: list[str], wanted: tuple[str, ...]
-) -> tuple[Tensor, Tensor, list[str]]:
-    """Put the scans of each study side by side.
-
-    Args:
-        tokens: of each scan, `(R, N, F)`.
-        studies: of each scan.
-        modalities: of each scan, such as its sequence; those that are not wanted are left out.
-        wanted: the order of the modalities.
-
-    Returns:
-        Tokens `(S, M, N, F)`, 0 where missing; present `(S, M)` bool; the studies in the order of their first scan. Of
-        two scans of one modality the first is taken.
-
-    Raises:
-        InputError: no scan is of a wanted modality.
-    """
-    used = [row for row, name in enumerate(modalities) if name in wanted]
-    if not used:
-        raise InputError(f"no scan is one of {', '.join(wanted)}", "name the modalities that the manifest has")
-    names = list(dict.fromkeys(studies[row] for row in used))
-    found = tokens.new_zeros(len(names), len(wanted), *tokens.shape[1:])
-    present = torch.zeros(len(names), len(wanted), dtype=torch.bool)
-    for row in used:
-        place = names.index(studies[row]), wanted.index(modalities[row])
-        if not present[place]:
-            found[place], present[place] = tokens[row], True
-    return found, present, names
-
-
 class FusionProbe:
     """A trained fusion."""
 
-    def __init__(self, net: nn.Module) -> None:
-        self.net = net.eval()
+    def __init__(self, net: nn.Module, device: str = "cpu") -> None:
+        self.net, self.device = net.eval(), device
 
     @torch.no_grad()
     def predict(self, tokens: Tensor, present: Tensor, batch_size: int = 32) -> np.ndarray:
         """Probabilities `(S, C)` of studies; nothing is dropped and nothing is drawn."""
-        parts = zip(tokens.split(batch_size), present.split(batch_size), strict=True)
-        return torch.cat([self.net(part.float(), there).softmax(-1) for part, there in parts]).double().numpy()
+        return _answers(self.net, (tokens, present), self.device, batch_size).softmax(-1).double().numpy()
 
 
 def fit_fusion(
     train: FusionRows, validation: FusionRows | None = None, plan: FusionPlan | None = None,
-    progress: Progress = SILENT,
+    progress: Progress = SILENT, classes: int | None = None,
 ) -> FusionProbe:  # fmt: skip
     """Train a fusion on frozen tokens.
 
@@ -112,6 +84,7 @@ def fit_fusion(
         validation: studies that decide which epoch is kept.
         plan: how.
         progress: advances by epochs.
+        classes: how many there are, C; by default as many as the training studies show.
 
     Raises:
         InputError: no class is known, a study has no scan, or a token that is there is not finite.
@@ -119,12 +92,12 @@ def fit_fusion(
     plan = plan or FusionPlan()
     train = _known(train)
     _, modalities, _, width = train.tokens.shape
-    outputs = int(train.classes.max()) + 1
+    outputs = classes or int(train.classes.max()) + 1
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
-        net = build_fusion(plan.fusion, FusionShape(width, max(outputs, 2), modalities))
+        net = build_fusion(plan.fusion, FusionShape(width, max(outputs, 2), modalities)).to(plan.device)
         _train(net, train, validation, plan, progress)
-    return FusionProbe(net)
+    return FusionProbe(net, plan.device)
 
 
 def _train(
@@ -132,9 +105,11 @@ def _train(
 ) -> None:
     optimiser = torch.optim.AdamW(net.parameters(), lr=plan.lr, weight_decay=plan.weight_decay)
     target, rows = torch.from_numpy(train.classes), len(train.classes)
-    steps, step, best, kept = plan.epochs * -(-rows // plan.batch_size), 0, float("inf"), None
-    with progress.stage(f"Fusion {plan.fusion}", plan.epochs) as stage:
-        for epoch in range(plan.epochs):
+    per_epoch = -(-rows // plan.batch_size)
+    epochs = max(plan.epochs, -(-plan.least_steps // per_epoch))
+    steps, step, best, kept = epochs * per_epoch, 0, float("inf"), None
+    with progress.stage(f"Fusion {plan.fusion}", epochs) as stage:
+        for epoch in range(epochs):
             net.train()
             order = torch.from_numpy(np.random.default_rng((plan.seed, epoch)).permutation(rows))
             for part in order.split(plan.batch_size):
@@ -143,11 +118,12 @@ def _train(
                 draw = torch.Generator().manual_seed(plan.seed * 1_000_003 + step)
                 there = drop_modalities(train.present[part], plan.dropped, draw)
                 optimiser.zero_grad()
-                fusion_loss(net(train.tokens[part].float(), there), target[part]).backward()
+                answer = net(train.tokens[part].to(plan.device).float(), there.to(plan.device))
+                fusion_loss(answer, target[part].to(plan.device)).backward()
                 optimiser.step()
                 step += 1
             if validation is not None and (validation.classes >= 0).any():
-                judged = _judged(net, validation)
+                judged = _judged(net, validation, plan.device)
                 if judged < best:
                     best, kept = judged, copy.deepcopy(net.state_dict())
             stage.advance()
@@ -155,12 +131,16 @@ def _train(
         net.load_state_dict(kept)
 
 
-@torch.no_grad()
-def _judged(net: nn.Module, rows: FusionRows) -> float:
-    net.eval()
-    parts = zip(rows.tokens.split(32), rows.present.split(32), strict=True)
-    answers = torch.cat([net(part.float(), there) for part, there in parts])
+def _judged(net: nn.Module, rows: FusionRows, device: str) -> float:
+    answers = _answers(net.eval(), (rows.tokens, rows.present), device)
     return float(fusion_loss(answers, torch.from_numpy(rows.classes)))
+
+
+@torch.no_grad()
+def _answers(net: nn.Module, given: tuple[Tensor, Tensor], device: str, batch_size: int = 32) -> Tensor:
+    """What a fusion makes of tokens and of what is there, `(S, C)` on the CPU."""
+    parts = zip(*(values.split(batch_size) for values in given), strict=True)
+    return torch.cat([net(part.to(device).float(), there.to(device)).cpu() for part, there in parts])
 
 
 def _known(rows: FusionRows) -> FusionRows:

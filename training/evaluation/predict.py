@@ -76,8 +76,8 @@ def predict(
 def write_predictions(path: Path, cohort: Cohort, rows: np.ndarray, predictions: np.ndarray) -> None:
     """Write one line per item: subject, study, split, its target, and what was predicted.
 
-    A class is written by its name with the probability of each; a label as 0 or 1 with its probability; what is not
-    known is empty.
+    A class is written by its name with the probability of each; a label as 0 or 1 with its probability; an event with
+    its time and the log hazard, of which only the order counts; what is not known is empty.
 
     Args:
         path: a .csv file, made whole or not at all.
@@ -89,7 +89,7 @@ def write_predictions(path: Path, cohort: Cohort, rows: np.ndarray, predictions:
         InputError: the numbers of items or columns do not fit.
     """
     targets = cohort.targets.take(rows)
-    width = () if targets.task == "regression" else (len(targets.names),)
+    width = () if targets.task in ("regression", "survival") else (len(targets.names),)
     if predictions.shape != (len(rows), *width):
         raise InputError(f"predictions {predictions.shape} do not fit {len(rows)} items", "predict the same items")
     out = io.StringIO()
@@ -104,6 +104,8 @@ def write_predictions(path: Path, cohort: Cohort, rows: np.ndarray, predictions:
 def _columns(targets: Targets) -> list[str]:
     if targets.task == "regression":
         return ["target", "prediction"]
+    if targets.task == "survival":
+        return ["time", "event", "log_hazard"]
     if targets.task == "classification":
         return ["target", "prediction", *(f"probability_{name}" for name in targets.names)]
     return [column for name in targets.names for column in (f"target_{name}", f"probability_{name}")]
@@ -112,6 +114,8 @@ def _columns(targets: Targets) -> list[str]:
 def _cells(targets: Targets, value: np.ndarray, answer: np.ndarray) -> list[str]:
     if targets.task == "regression":
         return [_number(value), _number(answer)]
+    if targets.task == "survival":
+        return [*map(_number, value), _number(answer)]
     if targets.task == "classification":
         known = targets.names[int(value)] if value >= 0 else ""
         return [known, targets.names[int(answer.argmax())], *map(_number, answer)]

@@ -57,12 +57,14 @@ class ProbeInputs:
         source: the volumes, one item each.
         cohort: of the items.
         described: the encoder, as plain data.
+        sequences: of the items, or their modality where no sequence is given.
     """
 
     encoder: nn.Module
     source: Source
     cohort: Cohort
     described: Mapping[str, Any]
+    sequences: tuple[str, ...] = ()
 
 
 def open_inputs(request: ProbeRequest) -> ProbeInputs:
@@ -85,7 +87,7 @@ def open_inputs(request: ProbeRequest) -> ProbeInputs:
     data = volumes_data(request, described)
     source = Volumes(from_dict(VolumesConfig, data, "the data to probe on"))
     cohort = cohort_of(source.rows, source.targets, request.targets, request.task)
-    return ProbeInputs(encoder, source, cohort, described)
+    return ProbeInputs(encoder, source, cohort, described, tuple(row.sequence or row.modality for row in source.rows))
 
 
 def volumes_data(request: ProbeRequest, described: Mapping[str, Any]) -> dict[str, Any]:

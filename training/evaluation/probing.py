@@ -21,8 +21,10 @@ from training.evaluation.few_shot_targets import few_shot_targets
 from training.evaluation.linear_probe import ProbeRows, fit_linear_probe
 from training.evaluation.metrics import Scorer, scorers
 from training.evaluation.report import Report, Row
+from training.evaluation.survival_probe import fit_survival_probe
 
 RANDOM = "random weights"
+_CONSTANT = {"regression": "training mean", "survival": "same risk for all"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ def run_study(
     for given in models.values():
         if len(given) != len(cohort) or given.ndim != (2 if study.kind == "linear" else 3):
             raise InputError(f"features {tuple(given.shape)} do not fit {len(cohort)} items", "encode the same items")
+    refuse_task(cohort.targets.task, study)
     test = cohort.rows("test")
     for split in ("train", "test"):
         if not len(cohort.rows(split)):
@@ -122,6 +125,16 @@ def run_study(
     predicted = np.sort(np.concatenate([cohort.rows("val", known=False), cohort.rows("test", known=False)]))
     report = Report(heading(cohort, test), tuple(rows), differences, facts(cohort, study.intervals))
     return StudyResult(report, predicted, first.predict(predicted))
+
+
+def refuse_task(task: str | None, study: ProbeStudy) -> None:
+    """Refuse what cannot be studied of a task.
+
+    Raises:
+        InputError: an attentive head, or few labels, for times to events.
+    """
+    if task == "survival" and (study.kind != "linear" or study.shots):
+        raise InputError("a survival probe is linear, and learns from all labels", "leave --kind and --few-shot out")
 
 
 def _fit_all(cohort: Cohort, features: Tensor, study: ProbeStudy) -> list[_Fitted]:
@@ -150,6 +163,10 @@ def _fit(
         None if rows is None else ProbeRows(values[rows], targets.take(rows), cohort.subjects_of(rows))
         for rows in (train, chosen_on)
     ]
+    if targets.task == "survival":
+        hazards, by = fit_survival_probe(*given, seed=seed)
+        details = {"regularisation": {"penalty": hazards.penalties[0], "chosen_by": by}}
+        return _Fitted(lambda rows: hazards.predict(values[rows])[:, 0], details)
     probe = fit_linear_probe(*given, seed=seed)
     choices = [{"strength": choice.strength, "chosen_by": choice.by} for choice in probe.choices]
     details = {"regularisation": choices[0] if len(choices) == 1 else dict(zip(targets.names, choices, strict=True))}
@@ -193,7 +210,7 @@ def _constant_row(cohort: Cohort, test: np.ndarray, asked: Sequence[Scorer], stu
     for figure in evaluate(judged, asked, study.intervals):
         chance = chance_level(figure.metric, targets)
         figures.append(figure if chance is None else Figure(figure.metric, chance, items=figure.items))
-    name = "training mean" if targets.task == "regression" else "training frequencies"
+    name = _CONSTANT.get(targets.task, "training frequencies")
     return Row(name, tuple(figures), baseline=True)
 
 

@@ -11,6 +11,7 @@ from medfm_core.errors import InputError
 from medfm_core.strict import unknown_name
 from training.data.manifest import ManifestRow, TargetColumn
 from training.evaluation.cohort import Cohort, Targets
+from training.evaluation.event_targets import read_event
 
 TASKS = ("classification", "multi_label", "regression")
 MOST_CLASSES = 10
@@ -25,14 +26,17 @@ def cohort_of(
     Args:
         rows: in the order of the source's items, each with a split.
         columns: target columns of the manifest by name.
-        wanted: names of target columns, or patterns such as `finding_*`; several make a multi-label task.
-        task: one of `TASKS`; by default what the columns hold, see `read_targets`.
+        wanted: names of target columns, or patterns such as `finding_*`; several make a multi-label task. Of a survival
+            task, the name of an event.
+        task: one of `TASKS`, or `survival`, see `read_event`; by default what the columns hold, see `read_targets`.
 
     Raises:
         InputError: a column is not there or cannot be read so, or a subject is in two splits.
     """
-    names = expand(wanted, columns)
-    targets = read_targets(rows, [columns[name] for name in names], task)
+    if task == "survival":
+        targets = read_event(rows, wanted)
+    else:
+        targets = read_targets(rows, [columns[name] for name in expand(wanted, columns)], task)
     return Cohort(
         tuple(row.subject for row in rows),
         tuple(row.study for row in rows),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from medfm_core.errors import InputError
-from training.evaluation.fusion_probe import FusionPlan, FusionRows, fit_fusion, group_scans
+from training.evaluation.fusion_probe import FusionPlan, FusionRows, fit_fusion
 from training.heads.fusion import FUSIONS
 
 
@@ -42,18 +42,6 @@ def test_the_best_epoch_is_kept_and_runs_are_alike():
     assert all(torch.equal(a, b) for a, b in zip(one.net.parameters(), other.net.parameters(), strict=True))
 
 
-def test_scans_side_by_side():
-    tokens = torch.arange(5.0)[:, None, None].expand(5, 2, 3)
-    found, present, names = group_scans(
-        tokens, ["a", "a", "b", "b", "c"], ["T1w", "FLAIR", "FLAIR", "FLAIR", "T2w"], ("T1w", "FLAIR")
-    )
-    assert names == ["a", "b"]
-    assert present.tolist() == [[True, True], [False, True]]
-    assert found[:, :, 0, 0].tolist() == [[0, 1], [0, 2]]
-    with pytest.raises(InputError, match="T1w"):
-        group_scans(tokens[4:], ["c"], ["T2w"], ("T1w", "FLAIR"))
-
-
 def test_what_cannot_be_learnt():
     rows = study_rows(8, 0)
     with pytest.raises(InputError, match="no training study"):
@@ -62,3 +50,13 @@ def test_what_cannot_be_learnt():
     spoilt[0, 0, 0, 0] = float("nan")
     with pytest.raises(InputError, match="not finite"):
         fit_fusion(FusionRows(spoilt, rows.present, rows.classes))
+    with pytest.raises(InputError, match="cannot be trained so"):
+        FusionPlan(dropped=1.5)
+
+
+def test_classes_that_no_training_study_shows_and_steps_that_few_studies_take():
+    rows = study_rows(8, 0)
+    probe = fit_fusion(rows, None, FusionPlan("average", epochs=1, least_steps=3, lr=1e-2), classes=4)
+    assert probe.predict(rows.tokens, rows.present).shape == (8, 4)
+    again = fit_fusion(rows, None, FusionPlan("average", epochs=3, lr=1e-2), classes=4)  # one step per epoch
+    assert all(torch.equal(a, b) for a, b in zip(probe.net.parameters(), again.net.parameters(), strict=True))
