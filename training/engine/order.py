@@ -6,10 +6,12 @@ batch, so that the batches of a run do not depend on how many processes or worke
 
 from __future__ import annotations
 
+import signal
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from types import FrameType
 from typing import Any, Protocol
 
 import numpy as np
@@ -156,5 +158,15 @@ def _collate(samples: list[Any]) -> Any:
 
 
 def _quiet_worker(_: int) -> None:
-    """One thread per worker: the loop needs the cores."""
+    """One thread per worker: the loop needs the cores.
+
+    Terminals and schedulers send their signal to the whole group of processes. Whether to stop is the loop's to decide,
+    which ends its workers itself; a second SIGTERM ends a worker that it has forgotten.
+    """
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _spare_once)
+
+
+def _spare_once(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)

@@ -147,8 +147,9 @@ def start(arguments: list[str], processes: int = 1) -> subprocess.Popen:
     many = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     launcher = many if processes > 1 else []
     return subprocess.Popen(
-        [sys.executable, *launcher, toys, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, *launcher, toys, *arguments], env=environment(), stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
 
 
 def test_two_processes_take_the_batches_of_one_and_reach_its_loss(tmp_path):
@@ -187,15 +188,17 @@ def test_a_shared_model_gives_the_same_files(tmp_path):
     assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a)
 
 
-def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(tmp_path):
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["the command", "its whole group"])
+def test_sigterm_writes_a_checkpoint_and_the_same_command_goes_on(tmp_path, send):
+    """A scheduler signals the workers that make samples too."""
     arguments = command(tmp_path, 4000, checkpoint_every=4000)
-    process = start(arguments)
+    process = start([*arguments, "--run.workers", "1"])
     log = tmp_path / "run" / "log.csv"
     for _ in range(600):
         if log.exists() and len(log.read_text().splitlines()) > 5:
             break
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    send(process.pid, signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
     assert 0 < last(tmp_path / "run" / "checkpoints").step < 4000
     assert os.listdir(tmp_path / "run" / "checkpoints")
