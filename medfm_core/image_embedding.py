@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from medfm_core.cards import ModelCard
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import WeightsError
 from medfm_core.layers.anisotropy import adaptive_patch, degree_of_anisotropy
-from medfm_core.models.spad_cards import ENCODER, choose_card, load_encoder, tile_tokens
+from medfm_core.models.spad_cards import ENCODER, choose_card, load_centre, load_encoder, tile_tokens
 from medfm_core.models.spad_inputs import vit_input
 from medfm_core.models.spad_vit import SpadVit
 from medfm_core.progress import SILENT, Progress
@@ -32,10 +33,13 @@ class ImageEncoder:
     Attributes:
         card: what it is.
         net: on its device, in evaluation mode.
+        centre: what the vectors of many images have in common, `(width,)` float32 on the CPU; see `centred`. None for a
+            card without.
     """
 
     card: ModelCard
     net: SpadVit
+    centre: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -44,8 +48,11 @@ class ImageEncoder:
 
     @property
     def identity(self) -> Encoder:
-        """Which weights make its embeddings."""
-        return Encoder(self.card.id, self.card.sha256_of("weights"), self.net.config.width)
+        """Which weights make its embeddings; vectors around another centre cannot be compared with these."""
+        digest = self.card.sha256_of("weights")
+        if self.centre is not None:
+            digest = hashlib.sha256(f"{digest} {self.card.sha256_of('centre')}".encode()).hexdigest()
+        return Encoder(self.card.id, digest, self.net.config.width)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +64,36 @@ class EncodedImage:
         seen: which of them show something, `(d, h, w)` bool.
         degree: degree of anisotropy.
         spacing_mm: along D, H, W, as encoded.
+        centre: of the encoder.
     """
 
     tokens: Tensor
     seen: Tensor
     degree: int
     spacing_mm: tuple[float, float, float]
+    centre: Tensor | None = None
 
     @property
     def vector(self) -> Tensor:
-        """Mean of the tokens that show something, of length 1, `(width,)` float32."""
-        return functional.normalize(self.tokens[self.seen].double().mean(dim=0), dim=0).float()
+        """Mean of the tokens that show something, around the centre, of length 1, `(width,)` float32."""
+        return centred(self.tokens[self.seen].double().mean(dim=0), self.centre).float()
+
+
+def centred(mean: Tensor, centre: Tensor | None) -> Tensor:
+    """The direction of a mean token, seen from what all images have in common.
+
+    Mean tokens of any two images point nearly the same way. Without the part that all share, the cosine of two tells
+    what only they share, and unrelated images lie near 0.
+
+    Args:
+        mean: of the tokens of an image, `(width,)`.
+        centre: mean of such directions over many images, `(width,)`; None for the direction itself.
+
+    Returns:
+        `(width,)`, of length 1.
+    """
+    unit = functional.normalize(mean, dim=0)
+    return unit if centre is None else functional.normalize(unit - centre.to(unit), dim=0)
 
 
 def load_image_encoder(name: str | None = None, device: torch.device | str = "cpu") -> ImageEncoder:
@@ -78,7 +104,8 @@ def load_image_encoder(name: str | None = None, device: torch.device | str = "cp
         WeightsError: the weights are missing or damaged, or nothing is installed.
     """
     card = choose_card(ENCODER, name)
-    return ImageEncoder(card, load_encoder(card, device))
+    net = load_encoder(card, device)
+    return ImageEncoder(card, net, load_centre(card, net.config.width))
 
 
 def embed_image(
@@ -131,7 +158,7 @@ def encode_slices(
             stage.advance()
     if not torch.isfinite(tokens).all():
         raise WeightsError(f"the encoder of {card.id} gives values that are no numbers", "look for NaN in the image")
-    return EncodedImage(tokens, _seen(image[0], tiles), degree, tuple(slices.spacing))
+    return EncodedImage(tokens, _seen(image[0], tiles), degree, tuple(slices.spacing), encoder.centre)
 
 
 def tile_slices(slices: Volume, encoder: ImageEncoder, degree: int) -> tuple[TokenTiles, Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medfm_core.image_embedding import EncodedImage, ImageEncoder, tile_slices
+from medfm_core.image_embedding import EncodedImage, ImageEncoder, centred, tile_slices
 from medfm_core.models.spad_inputs import vit_input
 from medfm_core.progress import SILENT, Progress
 from medfm_core.saliency.integrated_gradients import blurred_by_patches, per_patch
@@ -54,7 +54,7 @@ def explain_image(
 ) -> ImageSaliency:
     """Share out what brings an image's vector to where it is among the tokens.
 
-    The score is the cosine of the vector, the mean of all tokens that show something, with a direction. What is shared
+    The score is the cosine of the vector, which is made of the mean of all tokens that show something, with a direction. What is shared
     out is its gain on the way to the image from the image blurred until nothing smaller than four tokens is left. Only
     gains are shown. The map between the centres of tokens is interpolated: nothing in it is finer than a token. Costs
     `STEPS` backward and twice as many forward passes per tile.
@@ -77,7 +77,7 @@ def explain_image(
     with quiet(encoder.net), progress.stage("Follow the gradients", 2 * STEPS * len(work.boxes)) as stage:
         for step in range(STEPS):
             point = torch.lerp(nothing, image, (step + 0.5) / STEPS)
-            pull = _pull(work.mean(point, stage.advance), direction.cpu())
+            pull = _pull(work.mean(point, stage.advance), direction.cpu(), encoder.centre)
             for place, voxels in work.boxes:
                 way = (image - nothing)[(..., *voxels)] * work.gradient(point, (place, voxels), pull)
                 parts[place] += per_patch(way[0], tiles.patch) / STEPS
@@ -150,11 +150,12 @@ class _Tiles:
         return tokens[self._encoded.seen[place].clone().flatten().to(tokens.device)], start
 
 
-def _pull(mean: Tensor, direction: Tensor) -> Tensor:
-    """Gradient of the cosine of a mean token `(W,)` with a direction by the mean token."""
-    length = mean.norm().clamp(min=1e-12)
-    unit = mean / length
-    return (direction - (unit @ direction) * unit) / length
+def _pull(mean: Tensor, direction: Tensor, centre: Tensor | None) -> Tensor:
+    """Gradient of the cosine of a vector with a direction by the mean token `(W,)` that it is made of."""
+    with torch.inference_mode(False), torch.enable_grad():
+        start = mean.clone().requires_grad_()
+        (found,) = torch.autograd.grad(centred(start, centre) @ direction.clone(), start)
+    return found
 
 
 def _on_slices(relevance: Tensor, tiles: TokenTiles, slices: Volume) -> Volume:

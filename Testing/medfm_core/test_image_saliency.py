@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from PIL import Image
 from spad_cards import encoder_card
 
 from medfm_core.geometry import Affine
-from medfm_core.image_embedding import encode_slices, load_image_encoder, tile_slices
+from medfm_core.image_embedding import centred, encode_slices, load_image_encoder, tile_slices
 from medfm_core.image_saliency import ImageSaliency, explain_image, saliency_on_image, top_share
 from medfm_core.image_saliency_picture import draw_image_saliency
 from medfm_core.models.spad_inputs import vit_input
@@ -20,9 +22,13 @@ from medfm_core.slices import to_slices
 from medfm_core.volume import Volume
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return load_image_encoder(str(encoder_card(tmp_path_factory.mktemp("res"))))
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "centred"])
+def encoder(request, tmp_path_factory):
+    encoder = load_image_encoder(str(encoder_card(tmp_path_factory.mktemp("res"))))
+    if not request.param:
+        return encoder
+    width = encoder.net.config.width
+    return replace(encoder, centre=torch.nn.functional.normalize(torch.linspace(-1, 1, width), dim=0) / 2)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def blurred_cosine(encoder, slices, encoded):
         tokens[place] = encoder.net(vit_input(blurred[(..., *voxels)], 1), encoded.degree)[0, 1:].unflatten(
             0, tiles.tile
         )
-    return float(torch.cosine_similarity(tokens[encoded.seen].mean(dim=0), encoded.vector, dim=0))
+    return float(centred(tokens[encoded.seen].mean(dim=0), encoder.centre) @ encoded.vector)
 
 
 def test_what_is_at_stake_is_what_blurring_takes_away(encoder, explained):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from medfm_core.card_library import list_cards, load_card
 from medfm_core.cards import ModelCard, verify_card
@@ -61,6 +63,28 @@ def load_encoder(card: ModelCard, device: torch.device | str = "cpu") -> SpadVit
     options = dict(card.architecture.options)
     return load_spad_vit(card.weights_path, from_dict(SpadVitConfig, options, f"the card {card.id}", WeightsError),
                          device)  # fmt: skip
+
+
+def load_centre(card: ModelCard, width: int) -> torch.Tensor | None:
+    """What is taken from a card's vectors before they are compared, `(width,)` float32; None if the card has none.
+
+    Args:
+        card: its files were verified when its encoder was loaded.
+        width: of the encoder's tokens.
+
+    Raises:
+        WeightsError: the file is damaged, or of another width.
+    """
+    path = next((path for file, path in card.files().items() if file.role == "centre"), None)
+    if path is None:
+        return None
+    try:
+        centre = load_file(path).get("centre")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path.name} cannot be read: {error}", "install the weights again") from error
+    if centre is None or centre.shape != (width,) or not torch.isfinite(centre).all():
+        raise WeightsError(f"{path.name} holds no centre of {width} numbers", "make it anew by training.centre_vectors")
+    return centre.float()
 
 
 def load_tokenizer(card: ModelCard, device: torch.device | str = "cpu") -> SpadTokenizer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.layers.tokens import gather_tokens
+from medfm_core.models import spad_cards
 from medfm_core.models.spad_initialisation import eva02_mask_token, eva02_state
 from medfm_core.models.spad_inputs import tokenizer_input, vit_input
 from medfm_core.models.spad_masked import SpadMaskedModel
@@ -32,8 +33,8 @@ class SpadMimConfig:
     """What is hidden, and what names it.
 
     Attributes:
-        tokenizer: what names the tokens: folder of a run of the objective `spad_tokenizer`, or a safetensors file with
-            our names or the published ones.
+        tokenizer: what names the tokens: folder of a run of the objective `spad_tokenizer`, a safetensors file with our
+            names or the published ones, or a card (id or path).
         architecture: of a tokenizer that is given as a file.
         mask_ratio: share of the tokens that is hidden, drawn one by one.
         mask_layer: block before which mask tokens enter; 0 for the base size, 18 for the large one.
@@ -182,12 +183,14 @@ def load_tokenizer(config: SpadMimConfig) -> SpadTokenizer:
     """Load the tokenizer that names the tokens, frozen.
 
     Raises:
-        InputError: the folder holds no run of a tokenizer.
+        InputError: the folder holds no run of a tokenizer, or there is no such card.
         WeightsError: the file cannot be used.
     """
     path = Path(config.tokenizer)
-    if not path.is_dir():
+    if path.suffix == ".safetensors":
         return load_spad_tokenizer(path, config.architecture)
+    if not path.is_dir():
+        return spad_cards.load_tokenizer(spad_cards.choose_card(spad_cards.TOKENIZER, config.tokenizer))
     model = load_run(path)[0].exported()
     if not isinstance(model, SpadTokenizer):
         raise InputError(f"the run {path} has trained no tokenizer", "give one of the objective spad_tokenizer")

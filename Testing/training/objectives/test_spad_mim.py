@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
+from spad_cards import tokenizer_card
 
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.models.spad_tokenizer import SpadTokenizer, SpadTokenizerConfig
@@ -48,6 +49,14 @@ def greys(count, seed):
     """Images of one of three shades each: any visible token tells the hidden ones."""
     shade = torch.randint(0, 3, (count, 1, 1, 1, 1), generator=torch.Generator().manual_seed(seed)) / 2
     return shade.expand(count, 1, 1, 16, 16)
+
+
+def test_a_card_names_the_tokens_too(tmp_path):
+    objective = make(str(tokenizer_card(tmp_path)))
+    assert objective.tokenizer.config.channels == 1
+    assert not any(value.requires_grad for value in objective.tokenizer.parameters())
+    with pytest.raises(InputError, match="no-such-card"):
+        make("no-such-card")
 
 
 @pytest.mark.parametrize("mask_layer", [0, 1])
