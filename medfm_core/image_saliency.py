@@ -54,10 +54,10 @@ def explain_image(
 ) -> ImageSaliency:
     """Share out what brings an image's vector to where it is among the tokens.
 
-    The score is the cosine of the vector, which is made of the mean of all tokens that show something, with a direction. What is shared
-    out is its gain on the way to the image from the image blurred until nothing smaller than four tokens is left. Only
-    gains are shown. The map between the centres of tokens is interpolated: nothing in it is finer than a token. Costs
-    `STEPS` backward and twice as many forward passes per tile.
+    The score is the cosine of the vector, which is made of the mean of all tokens that show something, with a
+    direction. What is shared out is its gain on the way to the image from the image blurred until nothing smaller than
+    four tokens is left. Only gains are shown. The map between the centres of tokens is interpolated: nothing in it is
+    finer than a token. Costs `STEPS` backward and twice as many forward passes per tile.
 
     Args:
         slices: from `to_slices`.
