@@ -19,12 +19,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import brainiac_layout
 import ct_clip_layout
 import torch
 
 from medfm_core.card_library import load_card
 from medfm_core.cards import ModelCard
 from medfm_core.findings_model import architecture_of
+from medfm_core.models.brainiac import BrainIACConfig
 from medfm_core.models.neuro_jepa import NeuroJepaConfig
 from medfm_core.models.neuro_jepa_names import published_shapes as neuro_jepa_shapes
 from medfm_core.models.published_text import text_encoder_shapes
@@ -115,6 +117,14 @@ def ct_clip_checkpoint(card: ModelCard) -> bytes:
     return saved(state)
 
 
+def brainiac_files(card: ModelCard) -> dict[str, bytes]:
+    """BrainIAC's checkpoint as Lightning writes one: tensors under `state_dict`, plain values beside them."""
+    config = from_dict(BrainIACConfig, dict(card.architecture.options), card.id)
+    state = random_state(brainiac_layout.published_shapes(config))
+    beside = {"epoch": 9, "global_step": 90, "pytorch-lightning_version": "2.3.3", "hyper_parameters": {"lr": 1e-4}}
+    return {card.weights[0].published: saved({"state_dict": state, **beside})}
+
+
 def neuro_jepa_files(card: ModelCard) -> dict[str, bytes]:
     """`model.safetensors` and `config.json` of Neuro-JEPA's release."""
     from safetensors.torch import save
@@ -169,8 +179,9 @@ def tokenizer_files(kind: str) -> dict[str, bytes]:
 
 def files_of(card: ModelCard) -> dict[str, dict[str, bytes]]:
     """What a card's repositories hold: its own, and that of its tokenizer."""
-    if card.architecture.name == "neuro_jepa":
-        return {str(card.source.repo): neuro_jepa_files(card)}
+    brains = {"brainiac": brainiac_files, "neuro_jepa": neuro_jepa_files}
+    if card.architecture.name in brains:
+        return {str(card.source.repo): brains[card.architecture.name](card)}
     makers = {"totalfm": totalfm_checkpoint, "merlin": merlin_checkpoint, "ct_clip": ct_clip_checkpoint}
     make = makers[card.architecture.name]
     tokenizer = tokenizer_card(card)

@@ -1,4 +1,4 @@
-"""Is this a brain MRI as Neuro-JEPA expects it: stripped of skull and scalp, and in MNI space?
+"""Is this a brain MRI as the encoders expect it: stripped of skull and scalp, and in MNI space?
 
 Both questions are answered by what is brighter than the background: how much of it there is, and where its box lies.
 Nothing is registered for that, so a head that is turned by a few degrees within the right box passes.
@@ -84,13 +84,13 @@ def brain_doubts(volume: Volume) -> tuple[str, ...]:
     if not found.is_stripped:
         return (
             f"The image shows {found.tissue_ml:.0f} mL of tissue, more than a brain: skull and scalp are probably "
-            "still there. Neuro-JEPA expects a stripped brain; strip it first, for example by HD-BET or SynthStrip.",
+            "still there. The model expects a stripped brain; strip it first, for example by HD-BET or SynthStrip.",
         )
     if not found.is_in_mni:
         place = ", ".join(f"{mm:.0f}" for mm in found.middle_mm)
         sides = " x ".join(f"{mm:.0f}" for mm in found.extent_mm)
         return (
-            f"The brain's box ({sides} mm around {place} mm) is not that of a brain in MNI space; Neuro-JEPA was "
+            f"The brain's box ({sides} mm around {place} mm) is not that of a brain in MNI space; the model was "
             "trained on brains registered to it.",
         )
     return ()

@@ -1,7 +1,7 @@
 """Tokens, routing and one vector of a brain MRI by the encoder of a card: the published one, or one trained here.
 
 The card's `input.size` is the box that a brain is brought to; the encoder looks at the middle of it, its own
-`image_size`.
+`image_size`. Whether it routes its tokens to experts, and which vector stands for a scan, is the network's to say.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medfm_core.brain_grid import to_brain_grid
+from medfm_core.brain_box import to_brain_box
 from medfm_core.brain_meant import BRAIN_TASK
+from medfm_core.brain_networks import NETWORKS, BrainNetwork, load_network
 from medfm_core.card_inputs import WHOLE_SCAN
 from medfm_core.card_library import list_cards, load_card
 from medfm_core.cards import ModelCard, not_fetched
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import InputError, WeightsError
 from medfm_core.hub.present import is_fetched, require_files
-from medfm_core.strict import from_dict
 from medfm_core.volume import Volume
 
 if TYPE_CHECKING:
     import torch
 
     from medfm_core.layers.mixture_of_experts import Routing
-    from medfm_core.models.neuro_jepa import NeuroJepaEncoder
+    from medfm_core.models.encoded import Pooling
 
 TASK = BRAIN_TASK
 
@@ -59,18 +59,22 @@ class EncodedBrain:
         tokens: one per patch, `(N, E)` float32; along the last axis of `grid` fastest.
         box: what the encoder saw, with its place in the patient; array axes (D, H, W).
         grid: patches along D, H, W.
-        routing: one per block with experts.
+        routing: one per block with experts; none for an encoder without them.
+        pooling: how its tokens become one vector.
+        is_centred: whether 0 in the box is what lies outside the brain, in which values are above and below it.
     """
 
     tokens: np.ndarray
     box: Volume
     grid: tuple[int, int, int]
     routing: tuple[BlockRouting, ...] = ()
+    pooling: Pooling = "mean"
+    is_centred: bool = False
 
     @property
     def vector(self) -> np.ndarray:
-        """The mean over the tokens, `(E,)` float32; the release names no other vector of a scan."""
-        return self.tokens.mean(axis=0)
+        """The mean over the tokens or the first of them, `(E,)` float32."""
+        return self.tokens[0] if self.pooling == "first" else self.tokens.mean(axis=0)
 
     @property
     def direction(self) -> np.ndarray:
@@ -89,7 +93,7 @@ class BrainEncoder:
     """
 
     card: ModelCard
-    net: NeuroJepaEncoder
+    net: BrainNetwork
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +140,7 @@ def choose_brain_card(name: str | None = None) -> ModelCard:
     raise WeightsError("no model for brain MRI is installed", train)
 
 
-def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncoder:
+def load_brain_encoder(card: ModelCard, device: str = "auto") -> BrainNetwork:
     """Load a brain encoder strictly, in fp32 and evaluation mode.
 
     Args:
@@ -149,19 +153,11 @@ def load_brain_encoder(card: ModelCard, device: str = "auto") -> NeuroJepaEncode
         ResourceError: the device is not there.
     """
     from medfm_core.inference.devices import choose_device
-    from medfm_core.models.neuro_jepa import ARCHITECTURE, NeuroJepaConfig
-    from medfm_core.models.neuro_jepa_weights import load_encoder, load_release
 
-    if card.task != TASK or card.architecture.name != ARCHITECTURE:
+    if card.task != TASK or card.architecture.name not in NETWORKS:
         raise WeightsError(f"{card.id} is for {card.task} and no encoder of brains", "choose another model")
     require_files(card)
-    wanted = from_dict(NeuroJepaConfig, dict(card.architecture.options), f"{card.id}: architecture", WeightsError)
-    if card.source.kind != "hub":
-        return load_encoder(card.weights_path, wanted, choose_device(device))
-    encoder = load_release(card.root(), choose_device(device))
-    if encoder.config != wanted:
-        raise WeightsError(f"the files of {card.id} are of another size than its card says", "fetch them again")
-    return encoder
+    return load_network(card, choose_device(device))
 
 
 def load_brain(card: ModelCard, device: str = "auto") -> BrainEncoder:
@@ -187,7 +183,7 @@ def embed_brain(scan: Volume, encoder: BrainEncoder) -> tuple[StudyEmbedding, En
     return StudyEmbedding(encoder.identity, (unit,)), encoded
 
 
-def encode_brain(scan: Volume, card: ModelCard, encoder: NeuroJepaEncoder) -> EncodedBrain:
+def encode_brain(scan: Volume, card: ModelCard, encoder: BrainNetwork) -> EncodedBrain:
     """Encode a brain MRI.
 
     Args:
@@ -202,7 +198,7 @@ def encode_brain(scan: Volume, card: ModelCard, encoder: NeuroJepaEncoder) -> En
     import torch
 
     size = encoder.config.image_size
-    box = to_brain_grid(scan, card.input, crop_size=size)
+    box = to_brain_box(scan, card.input, crop_size=size)
     if box.shape != tuple(size):
         raise InputError(f"the scan becomes {box.shape} voxels, the encoder takes {tuple(size)}", "correct the card")
     volume = torch.from_numpy(np.ascontiguousarray(box.voxels, np.float32))[None, None]
@@ -213,7 +209,8 @@ def encode_brain(scan: Volume, card: ModelCard, encoder: NeuroJepaEncoder) -> En
     if not np.isfinite(tokens).all():
         raise WeightsError(f"the encoder of {card.id} gives values that are no numbers", "look for NaN in the scan")
     routing = tuple(_routing(number, how) for number, how in enumerate(made.routing) if how is not None)
-    return EncodedBrain(tokens, box, encoder.config.token_grid(size), routing)
+    is_centred = card.input.intensity.kind == "zscore"
+    return EncodedBrain(tokens, box, encoder.config.token_grid(size), routing, encoder.pooling, is_centred)
 
 
 def _routing(block: int, how: Routing) -> BlockRouting:

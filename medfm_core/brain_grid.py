@@ -61,7 +61,7 @@ def to_brain_grid(
         InputError: the card has no size, spacing or percentiles, or nothing in the volume is above 0.
     """
     _check(spec, order)
-    image = _oriented(volume, spec.orientation)
+    image = oriented(volume, spec.orientation)
     size = tuple(spec.size)
     padded = tuple(round(PADDED * side) for side in size)
     if order == "training":
@@ -147,8 +147,13 @@ def _averages(have: int, want: int) -> np.ndarray:
     return weights
 
 
-def _oriented(volume: Volume, codes: str) -> Volume:
-    """Turn to the card's orientation and reverse the axes to (D, H, W)."""
+def oriented(volume: Volume, codes: str) -> Volume:
+    """Turn to the orientation of a card and reverse the axes to (D, H, W); what is no number becomes 0.
+
+    Args:
+        volume: any volume.
+        codes: axis codes, e.g. "SAR".
+    """
     turned = reorient(volume, codes)
     step = np.zeros((4, 4))
     step[[0, 1, 2, 3], [2, 1, 0, 3]] = 1.0

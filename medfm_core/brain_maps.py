@@ -81,11 +81,12 @@ def tissue_patches(encoded: EncodedBrain, threshold: float = 0.1) -> np.ndarray:
 
     Args:
         encoded: the scan.
-        threshold: share of a patch's voxels above a twentieth of the box's range from which on it counts.
+        threshold: share of a patch's voxels above a twentieth of the box's range, or other than 0 where the box is
+            centred, from which on it counts.
     """
     voxels = np.asarray(encoded.box.voxels, np.float32)
     low, high = np.quantile(voxels, (0.02, 0.98))
-    bright = voxels > low + 0.05 * (high - low)
+    bright = voxels != 0 if encoded.is_centred else voxels > low + 0.05 * (high - low)
     sides = [n // g for n, g in zip(voxels.shape, encoded.grid, strict=True)]
     blocks = bright.reshape(encoded.grid[0], sides[0], encoded.grid[1], sides[1], encoded.grid[2], sides[2])
     return blocks.mean(axis=(1, 3, 5)).ravel() >= threshold

@@ -1,4 +1,4 @@
-"""From the brain MRI of a study to a folder of results: vectors, saliency, routing of experts, and a report."""
+"""From the brain MRI of a study to a folder of results: vectors, saliency, routing of experts if any, and a report."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from medfm_core.settings import read_settings
 from medfm_core.voxel_hash import voxel_hash
 
 if TYPE_CHECKING:
+    from medfm_core.brain_networks import BrainNetwork
     from medfm_core.cards import ModelCard
-    from medfm_core.models.neuro_jepa import NeuroJepaEncoder
     from medfm_core.volume import Volume
 
 
@@ -168,7 +168,7 @@ class _Scans:
             return to_standard(image, self._plan, progress)
 
 
-def _heat(box: Volume, encoder: NeuroJepaEncoder, progress: Progress) -> np.ndarray:
+def _heat(box: Volume, encoder: BrainNetwork, progress: Progress) -> np.ndarray:
     import torch
 
     from medfm_core.saliency.brain import vector_saliency

@@ -24,7 +24,6 @@ from medfm_core.results_folder import MANIFEST
 
 SCHEMA = "medfm.analysis.brain.v1"
 REPORT, EXPERTS = "report.html", "experts.csv"
-FILES = (REPORT, VECTORS, INDEX, EXPERTS, MANIFEST)
 
 
 def write_results(study: BrainStudy, folder: Path) -> None:
@@ -38,7 +37,8 @@ def write_results(study: BrainStudy, folder: Path) -> None:
         InputError, ResourceError: a file cannot be written.
     """
     write_embeddings(study.embedding, folder)
-    atomic_text(folder / EXPERTS, experts_csv(study))
+    if study.has_experts:
+        atomic_text(folder / EXPERTS, experts_csv(study))
     for scan in study.scans:
         _write_maps(scan, folder)
         if scan.standard.registration is not None:
@@ -47,6 +47,11 @@ def write_results(study: BrainStudy, folder: Path) -> None:
     atomic_text(folder / REPORT, render_brain_page(study, machine_facts()))
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     atomic_text(folder / MANIFEST, to_json(manifest(study, files)))
+
+
+def files_of(study: BrainStudy) -> tuple[str, ...]:
+    """Names of the files of a study, those of each scan left out."""
+    return (REPORT, VECTORS, INDEX, *((EXPERTS,) if study.has_experts else ()), MANIFEST)
 
 
 def routing_file(scan: BrainScan, routing: BlockRouting) -> str:

@@ -65,7 +65,7 @@ class BrainScan:
         image: as read.
         voxels_sha256: of the voxels as stored.
         standard: as it was encoded.
-        encoded: tokens and routing.
+        encoded: tokens, and routing where the encoder has experts.
         heat: relevance per patch, of the grid's shape; None where it was not asked for.
         cautions: doubts about it.
     """
@@ -117,6 +117,11 @@ class BrainStudy:
             self.encoder,
             tuple(OrganEmbedding(s.sequence, s.number, "present", s.encoded.direction) for s in ordered),
         )
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether the encoder sends patches to experts; where not, there is no routing to show."""
+        return any(scan.encoded.routing for scan in self.scans)
 
     @property
     def cautions(self) -> tuple[Caution, ...]:

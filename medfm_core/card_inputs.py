@@ -50,7 +50,7 @@ class Intensity:
     | clip_zscore | clip to `hu`, subtract `mean`, divide by `std` |
     | windows | one channel per window, each scaled to `to` |
     | percentiles | clip to two percentiles of the volume, scale to `to` |
-    | zscore | subtract the volume's mean, divide by its standard deviation, over its foreground |
+    | zscore | subtract the mean and divide by the standard deviation of the voxels that are not 0, which stay 0 |
     | zscore_minmax | zscore over the voxels that are not 0, which stay 0; then scale least and largest to `to` |
     | none | as it is |
     """
@@ -142,7 +142,8 @@ class InputSpec:
         resampling: "antialiased" averages where it shrinks, around the same centre; "linear" picks between the nearest
             voxels, from the same first voxel; "first_to_last" too, and lays the last voxel as near the last one as
             the spacing allows, as MONAI's Spacing does; "face_to_face", for whole scans, clips first, then picks
-            likewise on as many whole voxels as fit, stretched to fill the scan, as torch's interpolate does.
+            likewise on as many whole voxels as fit, stretched to fill the scan, as torch's interpolate does; for a
+            model of brains, with the spacing rule "native", the whole scan is stretched to `size`.
         crop: what a segmenter leaves away before it looks: "body" all around the body, "positive" all around what is
             above 0 HU, on its own grid and with 10 voxels to spare, "none" nothing.
         organs: how organs are cut out, for models that take one at a time.
@@ -176,8 +177,9 @@ class InputSpec:
         choose("spacing_rule", self.spacing_rule, SPACING_RULES)
         choose("resampling", self.resampling, RESAMPLINGS)
         choose("crop", self.crop, CROPS)
-        if self.resampling == "face_to_face" and not (self.organs and self.organs.whole and self.intensity.hu):
-            raise ValueError("resampling 'face_to_face' belongs to models of whole scans that clip HU")
+        if self.resampling == "face_to_face" and not (self._is_whole_ct or self._is_stretched):
+            what = "models of whole scans that clip HU, or that have a size and native spacing"
+            raise ValueError(f"resampling 'face_to_face' belongs to {what}")
         if self.organs is not None and self.size is None:
             raise ValueError("size must say to which size organs are brought")
         if (self.spacing_mm is None) != (self.spacing_rule == "native"):
@@ -186,6 +188,15 @@ class InputSpec:
             raise ValueError(f"spacing_mm {list(self.spacing_mm)} must be positive")
         if self.size and min(self.size) <= 0:
             raise ValueError(f"size {list(self.size)} must be positive")
+
+    @property
+    def _is_whole_ct(self) -> bool:
+        return bool(self.organs and self.organs.whole and self.intensity.hu)
+
+    @property
+    def _is_stretched(self) -> bool:
+        """Whether the scan is brought to a size as a whole, whatever its spacing."""
+        return self.organs is None and self.size is not None and self.spacing_rule == "native"
 
     def intensity_of(self, modality: str | None) -> Intensity:
         """How voxel values of a modality are prepared; None for one that is not known."""

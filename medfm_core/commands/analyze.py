@@ -22,7 +22,8 @@ and, where a findings model is there (`medfm models list`),
 A brain MRI (T1w, T2w, FLAIR; several SOURCE are the scans of one study) goes to the brain model instead, and gives
   report.html           three planes of every scan, saliency, routing of the model's experts, warnings
   embeddings.safetensors  a vector per scan and one of the study, for `medfm similar`
-  saliency_SCAN.nii.gz, routing_SCAN_blockN.nii.gz  on each scan's own grid; experts.csv counts the routing
+  saliency_SCAN.nii.gz, routing_SCAN_blockN.nii.gz  on each scan's own grid; experts.csv counts the
+                        routing; models without experts have neither
 Everything is computed on this machine. Research use only."""
 EPILOG = """examples:
   medfm analyze --sample                                  results in ./medfm-sample

@@ -97,21 +97,21 @@ def run(args: argparse.Namespace, progress: Progress) -> int:
     """
     options = options_of(args)
     from medfm_core.brain_pipeline import analyze_brain
-    from medfm_core.brain_results import FILES
+    from medfm_core.brain_results import REPORT, files_of
 
     study = analyze_brain(args.source, args.out, options, progress=progress)
     seconds = sum(study.seconds.values())
     names = [scan.name for scan in study.scans]
     if args.json:
         warnings = [{"code": c.code, "sentence": c.sentence} for c in study.cautions]
-        files = {name: str(Path(args.out) / name) for name in FILES}
+        files = {name: str(Path(args.out) / name) for name in files_of(study)}
         progress.event(
             "result", out=str(args.out), files=files, scans=names, model=study.card.id, warnings=warnings,
             seconds=round(seconds, 2),
         )  # fmt: skip
     common.tell_cautions(args, study.cautions)
     if not args.json and not args.quiet:
-        print(f"{', '.join(names)} encoded by {study.card.id} in {seconds:.0f} s: {args.out / FILES[0]}")
+        print(f"{', '.join(names)} encoded by {study.card.id} in {seconds:.0f} s: {args.out / REPORT}")
     return 0
 
 

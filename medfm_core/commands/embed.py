@@ -41,7 +41,7 @@ EPILOG = """examples:
   medfm embed *.nii.gz chest.png --out vectors
   medfm embed knee.nii.gz --modality MR --out vectors/knee
   medfm embed chest.png --saliency --out vectors/chest     where does its vector come from?
-  medfm embed brains/*.nii.gz --model neuro-jepa.v1 --out vectors
+  medfm embed brains/*.nii.gz --model neuro-jepa.v1 --out vectors      or brainiac.v1
   medfm similar vectors/case1 --in vectors                 which images are most like case1?"""
 SCHEMA = "medfm.embed.v1"
 MANIFEST, SALIENCY, PICTURE = "embed.json", "saliency.nii.gz", "saliency.png"

@@ -17,6 +17,7 @@ from medfm_core.strict import nearest
 Shapes = Mapping[str, Mapping[str, tuple[int, ...]]]
 # Architecture to "module:function".
 TARGETS: dict[str, str] = {
+    "brainiac": "medfm_core.models.brainiac_weights:tensor_shapes",
     "ct_clip": "medfm_core.published_findings:ct_clip_shapes",
     "merlin": "medfm_core.published_findings:merlin_shapes",
     "monai_segresnet": "medfm_core.models.monai_segresnet:tensor_shapes",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from medfm_core.layers.patch_embedding import PatchEmbedding
 from medfm_core.layers.patches import patch_grid, patchify
 from medfm_core.layers.rotary_positions import PositionMode, Rotary, encoder_coordinates, rotary_table
 from medfm_core.layers.tokens import gather_tokens
+from medfm_core.models.encoded import Encoded, Pooling
 from medfm_core.models.sizes import read_sizes
 
 ARCHITECTURE = "neuro_jepa"
@@ -87,19 +88,6 @@ class NeuroJepaConfig:
         return patch_grid(sides, self.patch_size)
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """What the encoder makes of a batch.
-
-    Attributes:
-        tokens: `(B, V, width)`, after the last norm.
-        routing: of each block, over `B * V` tokens; None for blocks without experts.
-    """
-
-    tokens: Tensor
-    routing: tuple[Routing | None, ...]
-
-
 class SparseBlock(Block):
     """A pre-norm block whose perceptron is a mixture of experts, `(B, N, W)` to the same and the routing."""
 
@@ -122,6 +110,8 @@ class NeuroJepaEncoder(nn.Module):
 
     Source: Neuro-JEPA spec, sections 2 and 3.
     """
+
+    pooling: ClassVar[Pooling] = "mean"  # the release names no other vector of a scan
 
     def __init__(self, config: NeuroJepaConfig) -> None:
         super().__init__()

@@ -14,16 +14,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medfm_core.cards import ModelCard
 from medfm_core.errors import WeightsError
 from medfm_core.layers.mixture_of_experts import MixtureConfig
 from medfm_core.models.neuro_jepa import NeuroJepaConfig, NeuroJepaEncoder
 from medfm_core.models.neuro_jepa_names import USE_RELEASE, encoder_shapes, encoder_state, plain_name
+from medfm_core.strict import from_dict
 from medfm_core.weights import check_safetensors, load_weights
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _CONTAINERS = ("encoder", "target_encoder", "state_dict", "model")
 _RELEASED = MixtureConfig()
 _RELEASED_IMAGE = (96, 108, 96)
+
+
+def load_of_card(card: ModelCard, device: torch.device | str = "cpu") -> NeuroJepaEncoder:
+    """Build the encoder of a card: the release, or one that was trained here.
+
+    Args:
+        card: whose files are there.
+        device: where the net goes.
+
+    Raises:
+        WeightsError: weights missing, damaged or of another size than the card says.
+    """
+    wanted = from_dict(NeuroJepaConfig, dict(card.architecture.options), f"{card.id}: architecture", WeightsError)
+    if card.source.kind != "hub":
+        return load_encoder(card.weights_path, wanted, device)
+    encoder = load_release(card.root(), device)
+    if encoder.config != wanted:
+        raise WeightsError(f"the files of {card.id} are of another size than its card says", "fetch them again")
+    return encoder
 
 
 def load_release(folder: str | Path, device: torch.device | str = "cpu") -> NeuroJepaEncoder:

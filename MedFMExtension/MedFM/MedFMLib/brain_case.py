@@ -14,7 +14,8 @@ from .weights import WeightsModel
 
 MOST_SCANS = 3
 NO_FINDINGS = (
-    "Brain models give no findings: of each scan they give a vector, a saliency map and a map of their experts."
+    "Brain models give no findings: of each scan they give a vector, a saliency map and, where the model has experts, "
+    "a map of them."
 )
 NO_MODEL = (
     "No model for brain MRI is here: fetch or import one under Weights, or train one and export it into the Resources "

@@ -15,7 +15,7 @@ from medfm_core.layers.mixture_of_experts import MixtureConfig
 from medfm_core.models.neuro_jepa import NeuroJepaConfig, NeuroJepaEncoder
 from medfm_core.progress import CancelledError, Silent
 from medfm_core.saliency import CurveSettings, deletion_insertion, energy_inside, prompt_contrast, randomisation_check
-from medfm_core.saliency.brain import MeanToken, vector_saliency
+from medfm_core.saliency.brain import ScanVector, vector_saliency
 from medfm_core.saliency.integrated_gradients import IntegratedGradients
 from medfm_core.saliency.methods import on_voxels
 
@@ -30,7 +30,7 @@ def toy():
     with torch.random.fork_rng():
         torch.manual_seed(4)
         generator = torch.Generator().manual_seed(4)
-        model = MeanToken(NeuroJepaEncoder(CONFIG))
+        model = ScanVector(NeuroJepaEncoder(CONFIG))
         prompts = functional.normalize(torch.randn(6, CONFIG.width, generator=generator), dim=-1)
         target = prompt_contrast(prompts[:3], prompts[3:])
         optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
