@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from medfm_core.brain_grid import to_brain_grid
+from medfm_core.brain_box import to_brain_box
 from medfm_core.card_inputs import InputSpec
 from medfm_core.card_library import load_card
 from medfm_core.errors import InputError, ModalityError
@@ -76,8 +76,8 @@ def whole_image(image: Volume, spec: InputSpec) -> Volume:
 
 
 def brain_mr(image: Volume, spec: InputSpec) -> Volume:
-    """A stripped brain MRI in the network's box, scaled to [0, 1]: the published chain in its training order."""
-    return to_brain_grid(image, spec)
+    """A stripped brain MRI in the network's box, by the chain that the card asks for (`medfm_core.brain_box`)."""
+    return to_brain_box(image, spec)
 
 
 def network_order(volume: Volume) -> Volume:

@@ -66,4 +66,5 @@ def _spad(card: ModelCard) -> nn.Module:
     return spad_encoder(load_encoder(card)).eval()
 
 
-_LOADERS = {"neuro_jepa": _brain, "spad_vit": _spad, "totalfm": _totalfm, "volume_transformer": _transformer}
+_LOADERS = {"brainiac": _brain, "neuro_jepa": _brain, "spad_vit": _spad, "totalfm": _totalfm,
+            "volume_transformer": _transformer}  # fmt: skip

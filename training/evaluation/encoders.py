@@ -14,12 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from medfm_core.errors import InputError
+from medfm_core.models.encoded import pooled
 
 Batch = dict[str, Tensor]
 
 
 def pooled_features(encoder: nn.Module, batch: Batch) -> Tensor:
     """One vector per sample, `(B, F)`: what `encode` or the network gives, or the mean of the tokens.
+
+    A network whose `pooling` says so has its first token taken instead.
 
     Raises:
         InputError: the encoder gives neither.
@@ -29,7 +32,7 @@ def pooled_features(encoder: nn.Module, batch: Batch) -> Tensor:
     except NotImplementedError:  # an objective that has none of its own
         features = token_features(encoder, batch)
     if features.ndim == 3:
-        features = features.mean(dim=1)
+        features = pooled(features, getattr(encoder, "pooling", "mean"))
     if features.ndim != 2:
         raise InputError(f"the encoder gives features of shape {tuple(features.shape)}", "encode must give (B, F)")
     return features

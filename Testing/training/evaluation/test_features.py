@@ -112,6 +112,9 @@ def test_encoders_of_all_kinds_are_understood():
     assert torch.equal(token_features(Tokens(), batch), tokens)
     assert torch.allclose(pooled_features(Tokens(), batch), tokens.mean(1))
     assert torch.equal(pooled_features(nn.Sequential(nn.Flatten()), batch), batch["image"].flatten(1))
+    first = Tokens()
+    first.pooling = "first"
+    assert torch.equal(pooled_features(first, batch), tokens[:, 0])
     with pytest.raises(InputError, match="no tokens"):
         token_features(nn.Flatten(), batch)
 

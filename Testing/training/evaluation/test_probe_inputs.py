@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from medfm_core.errors import InputError, WeightsError
+from medfm_core.models.brainiac import BrainIACConfig, BrainIACEncoder
 from medfm_core.models.totalfm import ImageEncoder, TotalFMConfig
+from medfm_core.strict import from_dict
 from training.engine import runs
 from training.engine.draw import DrawKey
 from training.evaluation.card_encoder import load_card_encoder
@@ -83,6 +85,24 @@ def test_the_encoder_of_a_card_gives_vectors_and_tokens(tmp_path: Path):
     (tmp_path / "toy.safetensors").write_bytes(b"x" * 10)
     with pytest.raises(WeightsError, match="10 bytes"):
         load_card_encoder(str(card))
+
+
+def test_a_brain_encoder_without_experts_is_probed_too(tmp_path: Path):
+    config = {"image_size": [8, 8, 8], "patch_size": [4, 4, 4], "width": 12, "depth": 1, "heads": 2, "mlp_width": 24}
+    net = BrainIACEncoder(from_dict(BrainIACConfig, config, "it"))
+    save_file(net.state_dict(), tmp_path / "toy.safetensors")
+    weights = (tmp_path / "toy.safetensors").read_bytes()
+    input_ = {"modality": ["MR"], "orientation": "RAS", "size": [8, 8, 8], "spacing_rule": "native",
+              "resampling": "face_to_face", "intensity": {"kind": "zscore"}}  # fmt: skip
+    card = json.loads(write_card(tmp_path).read_text()) | {
+        "id": "brain", "task": "brain_embedding", "architecture": {"name": "brainiac", **config}, "input": input_,
+        "weights": [{"file": "toy.safetensors", "sha256": hashlib.sha256(weights).hexdigest(), "bytes": len(weights)}],
+    }  # fmt: skip
+    (tmp_path / "toy.safetensors").write_bytes(weights)
+    (tmp_path / "brain.json").write_text(json.dumps(card))
+    encoder, _ = load_card_encoder(str(tmp_path / "brain.json"))
+    batch = {"image": torch.randn(2, 1, 8, 8, 8)}
+    assert torch.equal(pooled_features(encoder, batch), token_features(encoder, batch)[:, 0])
 
 
 def test_a_model_that_is_no_encoder_is_refused():
