@@ -28,7 +28,7 @@ EXAMPLES = """examples:
     python -m training.centre_vectors --card CARD --manifest cohort/manifest.csv brains/manifest.csv --most 30
 
 The mean tokens of any two images point nearly the same way, so their cosine says little. The centre is the mean of such
-directions over the images, in slices as they are and 2, 4 and 8 times as thick. It becomes a file of the card (role
+directions over the images, each in slices of several thicknesses. It becomes a file of the card (role
 "centre"); from then on medfm embed takes it out of every vector. Vectors made before cannot be compared with those made
 after; medfm similar refuses to. Take images that the training saw, so that those held out stay held out.
 """
@@ -38,8 +38,8 @@ after; medfm similar refuses to. Take images that the training saw, so that thos
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
-    if options.most < 2:
-        raise InputError("--most must be at least 2", "a centre is a mean over images")
+    if options.most < 2 or min(options.thicknesses) < 1:
+        raise InputError("--most must be at least 2 and thicknesses 1", "a centre is a mean over images")
     from medfm_core.image_embedding import load_image_encoder
 
     path = options.card
@@ -47,18 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise InputError(f"there is no card {path}", "give the .json file that training.export wrote")
     encoder = load_image_encoder(str(path))
     images = [image for manifest in options.manifest for image in _images(manifest, options.split, options.most)]
-    centre = centre_of(images, encoder, RichProgress())
+    centre = centre_of(images, encoder, options.thicknesses, RichProgress())
     entry = add_centre(path, centre)
     print(f"the centre of {len(images)} images is in {entry['file']}, and {path.name} names it")
     return 0
 
 
-def centre_of(images: Sequence[Volume], encoder: ImageEncoder, progress: Progress = SILENT) -> torch.Tensor:
+def centre_of(
+    images: Sequence[Volume],
+    encoder: ImageEncoder,
+    thicknesses: Sequence[float] = THICKNESSES,
+    progress: Progress = SILENT,
+) -> torch.Tensor:
     """The mean direction of images in slices of several thicknesses, `(width,)` float32.
 
     Args:
         images: as read; each counts the same.
         encoder: which weights; a centre that it has is not used.
+        thicknesses: slices of an image that become one; those that it has not enough slices for are left out.
         progress: told of the images; may cancel.
     """
     import torch
@@ -71,7 +77,7 @@ def centre_of(images: Sequence[Volume], encoder: ImageEncoder, progress: Progres
     with progress.stage("Embed", len(images)) as stage:
         for image in images:
             slices = to_slices(image, encoder.card.input)
-            fitting = [factor for factor in THICKNESSES if factor <= slices.shape[0]]
+            fitting = [factor for factor in thicknesses if factor <= slices.shape[0]]
             seen = [encode_slices(in_thicker_slices(slices, factor), encoder) for factor in fitting]
             units = [centred(one.tokens[one.seen].double().mean(dim=0), None) for one in seen]
             found.append(torch.stack(units).mean(dim=0))
@@ -130,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--manifest", type=Path, nargs="+", required=True, help="tables of images")
     add("--split", default="train", choices=("train", "val", "test", "all"), help="of the manifests (default: train)")
     add("--most", type=int, default=40, metavar="N", help="images to take from each manifest (default: 40)")
+    add("--thicknesses", type=float, nargs="+", default=list(THICKNESSES), metavar="FACTOR",
+        help="slices that become one; 1 for a network of cubic voxels alone (default: 1 2 4 8)")  # fmt: skip
     return parser
 
 
