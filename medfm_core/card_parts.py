@@ -16,7 +16,7 @@ from medfm_core.card_sources import Conversion
 from medfm_core.strict import nearest
 
 SOURCES = {"shipped": (), "file": ("path",), "hub": ("repo",), "package": ("package",)}
-ROLES = ("weights", "text", "text_encoder", "prompts", "tokenizer", "config", "centre")
+ROLES = ("weights", "text", "text_encoder", "prompts", "tokenizer", "config", "whitening")
 STITCHES = ("probabilities", "logits")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 REFINEMENTS = ("keep_body", "fill_lungs")

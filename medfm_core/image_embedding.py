@@ -15,13 +15,14 @@ from medfm_core.cards import ModelCard
 from medfm_core.embedding import Encoder, OrganEmbedding, StudyEmbedding
 from medfm_core.errors import WeightsError
 from medfm_core.layers.anisotropy import adaptive_patch, degree_of_anisotropy
-from medfm_core.models.spad_cards import ENCODER, choose_card, load_centre, load_encoder, tile_tokens
+from medfm_core.models.spad_cards import ENCODER, choose_card, load_encoder, load_whitening, tile_tokens
 from medfm_core.models.spad_inputs import vit_input
 from medfm_core.models.spad_vit import SpadVit
 from medfm_core.progress import SILENT, Progress
 from medfm_core.slices import scaled, slice_spacing, to_slices
 from medfm_core.token_tiles import TokenTiles, cover
 from medfm_core.volume import Volume
+from medfm_core.whitening import Whitening, whitened
 
 _LEAST_CONTRAST = 0.02
 
@@ -33,13 +34,12 @@ class ImageEncoder:
     Attributes:
         card: what it is.
         net: on its device, in evaluation mode.
-        centre: what the vectors of many images have in common, `(width,)` float32 on the CPU; see `centred`. None for a
-            card without.
+        whitening: what is taken from its vectors, on the CPU; None for a card without.
     """
 
     card: ModelCard
     net: SpadVit
-    centre: Tensor | None = None
+    whitening: Whitening | None = None
 
     @property
     def device(self) -> torch.device:
@@ -48,10 +48,10 @@ class ImageEncoder:
 
     @property
     def identity(self) -> Encoder:
-        """Which weights make its embeddings; vectors around another centre cannot be compared with these."""
+        """Which weights make its embeddings; vectors that were whitened otherwise cannot be compared."""
         digest = self.card.sha256_of("weights")
-        if self.centre is not None:
-            digest = hashlib.sha256(f"{digest} {self.card.sha256_of('centre')}".encode()).hexdigest()
+        if self.whitening is not None:
+            digest = hashlib.sha256(f"{digest} {self.card.sha256_of('whitening')}".encode()).hexdigest()
         return Encoder(self.card.id, digest, self.net.config.width)
 
 
@@ -64,36 +64,19 @@ class EncodedImage:
         seen: which of them show something, `(d, h, w)` bool.
         degree: degree of anisotropy.
         spacing_mm: along D, H, W, as encoded.
-        centre: of the encoder.
+        whitening: of the encoder.
     """
 
     tokens: Tensor
     seen: Tensor
     degree: int
     spacing_mm: tuple[float, float, float]
-    centre: Tensor | None = None
+    whitening: Whitening | None = None
 
     @property
     def vector(self) -> Tensor:
-        """Mean of the tokens that show something, around the centre, of length 1, `(width,)` float32."""
-        return centred(self.tokens[self.seen].double().mean(dim=0), self.centre).float()
-
-
-def centred(mean: Tensor, centre: Tensor | None) -> Tensor:
-    """The direction of a mean token, seen from what all images have in common.
-
-    Mean tokens of any two images point nearly the same way. Without the part that all share, the cosine of two tells
-    what only they share, and unrelated images lie near 0.
-
-    Args:
-        mean: of the tokens of an image, `(width,)`.
-        centre: mean of such directions over many images, `(width,)`; None for the direction itself.
-
-    Returns:
-        `(width,)`, of length 1.
-    """
-    unit = functional.normalize(mean, dim=0)
-    return unit if centre is None else functional.normalize(unit - centre.to(unit), dim=0)
+        """Mean of the tokens that show something, whitened, of length 1, `(width,)` float32."""
+        return whitened(self.tokens[self.seen].double().mean(dim=0), self.whitening).float()
 
 
 def load_image_encoder(name: str | None = None, device: torch.device | str = "cpu") -> ImageEncoder:
@@ -105,7 +88,7 @@ def load_image_encoder(name: str | None = None, device: torch.device | str = "cp
     """
     card = choose_card(ENCODER, name)
     net = load_encoder(card, device)
-    return ImageEncoder(card, net, load_centre(card, net.config.width))
+    return ImageEncoder(card, net, load_whitening(card, net.config.width))
 
 
 def embed_image(
@@ -158,7 +141,7 @@ def encode_slices(
             stage.advance()
     if not torch.isfinite(tokens).all():
         raise WeightsError(f"the encoder of {card.id} gives values that are no numbers", "look for NaN in the image")
-    return EncodedImage(tokens, _seen(image[0], tiles), degree, tuple(slices.spacing), encoder.centre)
+    return EncodedImage(tokens, _seen(image[0], tiles), degree, tuple(slices.spacing), encoder.whitening)
 
 
 def tile_slices(slices: Volume, encoder: ImageEncoder, degree: int) -> tuple[TokenTiles, Tensor]:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medfm_core.image_embedding import EncodedImage, ImageEncoder, centred, tile_slices
+from medfm_core.image_embedding import EncodedImage, ImageEncoder, tile_slices
 from medfm_core.models.spad_inputs import vit_input
 from medfm_core.progress import SILENT, Progress
 from medfm_core.saliency.integrated_gradients import blurred_by_patches, per_patch
 from medfm_core.saliency.methods import on_voxels
 from medfm_core.saliency.quiet import quiet
 from medfm_core.volume import Kind, Volume, resample_to
+from medfm_core.whitening import Whitening, whitened
 
 if TYPE_CHECKING:
     from medfm_core.token_tiles import Box, TokenTiles
@@ -77,7 +78,7 @@ def explain_image(
     with quiet(encoder.net), progress.stage("Follow the gradients", 2 * STEPS * len(work.boxes)) as stage:
         for step in range(STEPS):
             point = torch.lerp(nothing, image, (step + 0.5) / STEPS)
-            pull = _pull(work.mean(point, stage.advance), direction.cpu(), encoder.centre)
+            pull = _pull(work.mean(point, stage.advance), direction.cpu(), encoder.whitening)
             for place, voxels in work.boxes:
                 way = (image - nothing)[(..., *voxels)] * work.gradient(point, (place, voxels), pull)
                 parts[place] += per_patch(way[0], tiles.patch) / STEPS
@@ -150,11 +151,11 @@ class _Tiles:
         return tokens[self._encoded.seen[place].clone().flatten().to(tokens.device)], start
 
 
-def _pull(mean: Tensor, direction: Tensor, centre: Tensor | None) -> Tensor:
+def _pull(mean: Tensor, direction: Tensor, whitening: Whitening | None) -> Tensor:
     """Gradient of the cosine of a vector with a direction by the mean token `(W,)` that it is made of."""
     with torch.inference_mode(False), torch.enable_grad():
         start = mean.clone().requires_grad_()
-        (found,) = torch.autograd.grad(centred(start, centre) @ direction.clone(), start)
+        (found,) = torch.autograd.grad(whitened(start, whitening) @ direction.clone(), start)
     return found
 
 

@@ -17,6 +17,7 @@ from medfm_core.models.spad_tokenizer import SpadTokenizer, SpadTokenizerConfig
 from medfm_core.models.spad_vit import SpadVit, SpadVitConfig
 from medfm_core.models.spad_weights import load_spad_tokenizer, load_spad_vit
 from medfm_core.strict import from_dict
+from medfm_core.whitening import Whitening
 
 ENCODER, TOKENIZER = spad_vit.ARCHITECTURE, spad_tokenizer.ARCHITECTURE
 _TASKS = {ENCODER: "embedding", TOKENIZER: "reconstruction"}
@@ -65,8 +66,8 @@ def load_encoder(card: ModelCard, device: torch.device | str = "cpu") -> SpadVit
                          device)  # fmt: skip
 
 
-def load_centre(card: ModelCard, width: int) -> torch.Tensor | None:
-    """What is taken from a card's vectors before they are compared, `(width,)` float32; None if the card has none.
+def load_whitening(card: ModelCard, width: int) -> Whitening | None:
+    """What is taken from a card's vectors before they are compared; None if the card says nothing of it.
 
     Args:
         card: its files were verified when its encoder was loaded.
@@ -75,16 +76,19 @@ def load_centre(card: ModelCard, width: int) -> torch.Tensor | None:
     Raises:
         WeightsError: the file is damaged, or of another width.
     """
-    path = next((path for file, path in card.files().items() if file.role == "centre"), None)
+    path = next((path for file, path in card.files().items() if file.role == "whitening"), None)
     if path is None:
         return None
     try:
-        centre = load_file(path).get("centre")
+        found = load_file(path)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path.name} cannot be read: {error}", "install the weights again") from error
-    if centre is None or centre.shape != (width,) or not torch.isfinite(centre).all():
-        raise WeightsError(f"{path.name} holds no centre of {width} numbers", "make it anew by training.centre_vectors")
-    return centre.float()
+    shapes = {"centre": (width,), "matrix": (width, width)}
+    if {name: tuple(value.shape) for name, value in found.items()} != shapes:
+        raise WeightsError(f"{path.name} holds no whitening of {width} numbers", "run training.whiten_vectors again")
+    if not all(torch.isfinite(value).all() for value in found.values()):
+        raise WeightsError(f"{path.name} holds values that are no numbers", "run training.whiten_vectors again")
+    return Whitening(found["centre"].float(), found["matrix"].float())
 
 
 def load_tokenizer(card: ModelCard, device: torch.device | str = "cpu") -> SpadTokenizer:

@@ -1,4 +1,4 @@
-"""`python -m training.centre_vectors`: find what the vectors of all images have in common, and take it out of them."""
+"""`python -m training.whiten_vectors`: take out of a card's vectors what those of all images share."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ if TYPE_CHECKING:
 
     from medfm_core.image_embedding import ImageEncoder
     from medfm_core.volume import Volume
+    from medfm_core.whitening import Whitening
 
 THICKNESSES = (1.0, 2.0, 4.0, 8.0)
 
 EXAMPLES = """examples:
-  of a card that training.export made, by forty images that its training saw:
-    python -m training.centre_vectors --card my-resources/cards/my-vit.v1.json --manifest cohort/manifest.csv
+  of a card that training.export made, by sixty images that its training saw:
+    python -m training.whiten_vectors --card my-resources/cards/my-vit.v1.json --manifest cohort/manifest.csv
   several cohorts, evenly:
-    python -m training.centre_vectors --card CARD --manifest cohort/manifest.csv brains/manifest.csv --most 30
+    python -m training.whiten_vectors --card CARD --manifest cohort/manifest.csv brains/manifest.csv --most 40
 
-The mean tokens of any two images point nearly the same way, so their cosine says little. The centre is the mean of such
-directions over the images, each in slices of several thicknesses. It becomes a file of the card (role
-"centre"); from then on medfm embed takes it out of every vector. Vectors made before cannot be compared with those made
-after; medfm similar refuses to. Take images that the training saw, so that those held out stay held out.
+Mean tokens of any two images point nearly the same way, and what differs lies nearly all in a few directions, so their
+cosine says little. The images' mean is taken out of every vector and the spread is made equal in all directions. This
+becomes a file of the card (role "whitening"), which medfm embed heeds from then on. Vectors made before cannot be
+compared with those made after; medfm similar passes them over. Take images that the training saw, so that those held
+out stay held out, and more of them, times thicknesses, than a vector has numbers.
 """
 
 
@@ -39,58 +41,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     options = _parser().parse_args(arguments)
     if options.most < 2 or min(options.thicknesses) < 1:
-        raise InputError("--most must be at least 2 and thicknesses 1", "a centre is a mean over images")
+        raise InputError("--most must be at least 2 and thicknesses 1", "one image has no spread")
     from medfm_core.image_embedding import load_image_encoder
+    from medfm_core.whitening import fit_whitening
 
     path = options.card
     if not path.is_file():
         raise InputError(f"there is no card {path}", "give the .json file that training.export wrote")
     encoder = load_image_encoder(str(path))
     images = [image for manifest in options.manifest for image in _images(manifest, options.split, options.most)]
-    centre = centre_of(images, encoder, options.thicknesses, RichProgress())
-    entry = add_centre(path, centre)
-    print(f"the centre of {len(images)} images is in {entry['file']}, and {path.name} names it")
+    units = directions(images, encoder, options.thicknesses, RichProgress())
+    if len(units) < units.shape[1]:
+        print(f"{len(units)} vectors of {units.shape[1]} numbers are few; give more images", file=sys.stderr)
+    entry = add_whitening(path, fit_whitening(units))
+    print(f"the whitening by {len(images)} images is in {entry['file']}, and {path.name} names it")
     return 0
 
 
-def centre_of(
+def directions(
     images: Sequence[Volume],
     encoder: ImageEncoder,
     thicknesses: Sequence[float] = THICKNESSES,
     progress: Progress = SILENT,
 ) -> torch.Tensor:
-    """The mean direction of images in slices of several thicknesses, `(width,)` float32.
+    """The directions of images in slices of several thicknesses, `(N, width)` float64, before any whitening.
 
     Args:
-        images: as read; each counts the same.
-        encoder: which weights; a centre that it has is not used.
+        images: as read.
+        encoder: which weights.
         thicknesses: slices of an image that become one; those that it has not enough slices for are left out.
         progress: told of the images; may cancel.
     """
     import torch
 
-    from medfm_core.image_embedding import centred, encode_slices
+    from medfm_core.image_embedding import encode_slices
     from medfm_core.slices import to_slices
+    from medfm_core.whitening import whitened
     from training.evaluation.spacing_study import in_thicker_slices
 
     found = []
     with progress.stage("Embed", len(images)) as stage:
         for image in images:
             slices = to_slices(image, encoder.card.input)
-            fitting = [factor for factor in thicknesses if factor <= slices.shape[0]]
-            seen = [encode_slices(in_thicker_slices(slices, factor), encoder) for factor in fitting]
-            units = [centred(one.tokens[one.seen].double().mean(dim=0), None) for one in seen]
-            found.append(torch.stack(units).mean(dim=0))
+            for factor in thicknesses:
+                if factor <= slices.shape[0]:
+                    seen = encode_slices(in_thicker_slices(slices, factor), encoder)
+                    found.append(whitened(seen.tokens[seen.seen].double().mean(dim=0), None))
             stage.advance()
-    return torch.stack(found).mean(dim=0).float()
+    return torch.stack(found)
 
 
-def add_centre(path: Path, centre: torch.Tensor) -> dict[str, object]:
-    """Write a centre beside a card's weights and name it in the card; one that was there is replaced.
+def add_whitening(path: Path, whitening: Whitening) -> dict[str, object]:
+    """Write a whitening beside a card's weights and name it in the card; one that was there is replaced.
 
     Args:
         path: of the card, which is read from its file.
-        centre: `(width,)`.
+        whitening: of its encoder.
 
     Returns:
         The entry of the card's `weights`.
@@ -102,13 +108,13 @@ def add_centre(path: Path, centre: torch.Tensor) -> dict[str, object]:
     from medfm_core.io.atomic import atomic_text, atomic_write
 
     own = load_card(str(path)).weights_path
-    target = own.with_name(f"{own.stem}.centre.safetensors")
+    target = own.with_name(f"{own.stem}.whitening.safetensors")
     with atomic_write(target) as part:
-        save_file({"centre": centre.contiguous()}, part)
+        save_file({"centre": whitening.centre.contiguous(), "matrix": whitening.matrix.contiguous()}, part)
     target.chmod(0o644)
-    entry = {"file": target.name, "sha256": file_sha256(target), "bytes": target.stat().st_size, "role": "centre"}
+    entry = {"file": target.name, "sha256": file_sha256(target), "bytes": target.stat().st_size, "role": "whitening"}
     card = json.loads(path.read_text())
-    card["weights"] = [*(file for file in card["weights"] if file.get("role") != "centre"), entry]
+    card["weights"] = [*(file for file in card["weights"] if file.get("role") != "whitening"), entry]
     atomic_text(path, json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     return entry
 
@@ -130,12 +136,12 @@ def _images(manifest: Path, split: str, most: int) -> list[Volume]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = parser_of("centre_vectors", __doc__, EXAMPLES)
+    parser = parser_of("whiten_vectors", __doc__, EXAMPLES)
     add = parser.add_argument
     add("--card", type=Path, required=True, metavar="FILE", help="card of a SPAD transformer (.json), which is changed")
     add("--manifest", type=Path, nargs="+", required=True, help="tables of images")
     add("--split", default="train", choices=("train", "val", "test", "all"), help="of the manifests (default: train)")
-    add("--most", type=int, default=40, metavar="N", help="images to take from each manifest (default: 40)")
+    add("--most", type=int, default=60, metavar="N", help="images to take from each manifest (default: 60)")
     add("--thicknesses", type=float, nargs="+", default=list(THICKNESSES), metavar="FACTOR",
         help="slices that become one; 1 for a network of cubic voxels alone (default: 1 2 4 8)")  # fmt: skip
     return parser
