@@ -160,7 +160,7 @@ def _draw(curves: Sequence[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel("slice thickness, times the original")
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("cosine with thinnest slices")
-    figure.axes[0].legend(fontsize=8, loc="lower left")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     figure.savefig(path, dpi=120, format="png")
 
 
