@@ -12,11 +12,10 @@ box: it should be that of a template.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from medfm_core.brain_grid import centre_fitted, oriented, to_brain_grid
+from medfm_core.brain_grid import axis_resized, centre_fitted, oriented, to_brain_grid
 from medfm_core.card_inputs import InputSpec
 from medfm_core.errors import InputError
 from medfm_core.volume import Volume
@@ -71,13 +70,7 @@ def linear_resized(volume: Volume, size: Sequence[int]) -> Volume:
 
     Source: torch's `interpolate` (linear, `align_corners=False`), which averages nothing where it shrinks.
     """
-    values = volume.voxels.astype(np.float32)
-    for axis, count in enumerate(size):
-        values = np.moveaxis(np.tensordot(_between(values.shape[axis], count), values, axes=(1, axis)), 0, axis)
-    factor = np.array(volume.shape) / np.array(size)
-    step = np.diag([*factor, 1.0])
-    step[:3, 3] = (factor - 1) / 2
-    return replace(volume, voxels=np.ascontiguousarray(values, np.float32), affine=volume.affine @ step)
+    return axis_resized(volume, size, _between)
 
 
 def zscore_nonzero(voxels: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ Source: Neuro-JEPA spec, section 1.2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -120,9 +120,23 @@ def area_resized(volume: Volume, size: Sequence[int]) -> Volume:
 
     Source: adaptive average pooling, as PyTorch's and MONAI's `area` mode.
     """
+    return axis_resized(volume, size, _averages)
+
+
+def axis_resized(volume: Volume, size: Sequence[int], weights: Callable[[int, int], np.ndarray]) -> Volume:
+    """Bring every axis to a number of voxels that fill the image from its first face to its last.
+
+    Args:
+        volume: any volume.
+        size: voxels along each array axis.
+        weights: of the old voxels of an axis in each new one, `(want, have)` for `have` and `want` voxels.
+
+    Returns:
+        float32; the affine follows.
+    """
     values = volume.voxels.astype(np.float32)
     for axis, count in enumerate(size):
-        values = np.moveaxis(np.tensordot(_averages(values.shape[axis], count), values, axes=(1, axis)), 0, axis)
+        values = np.moveaxis(np.tensordot(weights(values.shape[axis], count), values, axes=(1, axis)), 0, axis)
     factor = np.array(volume.shape) / np.array(size)
     step = np.diag([*factor, 1.0])
     step[:3, 3] = (factor - 1) / 2

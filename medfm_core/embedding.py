@@ -53,7 +53,7 @@ class Encoder:
 
     Attributes:
         card: id of the model card.
-        weights_sha256: of the encoder's weights file.
+        weights_sha256: of the encoder's weights file; of that and the whitening's, where it whitens its vectors.
         width: values of an embedding, `E`.
     """
 
