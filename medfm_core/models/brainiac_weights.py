@@ -10,8 +10,8 @@ from medfm_core.card_parts import WeightFile
 from medfm_core.cards import ModelCard
 from medfm_core.errors import WeightsError
 from medfm_core.models.brainiac import BrainIACConfig, BrainIACEncoder
+from medfm_core.models.strict_loading import load_net
 from medfm_core.strict import from_dict
-from medfm_core.weights import load_weights
 
 
 def tensor_shapes(card: ModelCard, file: WeightFile | None = None) -> Mapping[str, tuple[int, ...]]:
@@ -38,11 +38,7 @@ def load_of_card(card: ModelCard, device: torch.device | str = "cpu") -> BrainIA
     Raises:
         WeightsError: weights missing, damaged or of another network.
     """
-    state = load_weights(card.weights_path, tensor_shapes(card), str(device))
-    with torch.device("meta"):
-        encoder = BrainIACEncoder(_config(card))
-    encoder.load_state_dict({name: value.float() for name, value in state.items()}, strict=True, assign=True)
-    return encoder.eval().requires_grad_(False)
+    return load_net(lambda: BrainIACEncoder(_config(card)), card.weights_path, tensor_shapes(card), device)
 
 
 def _config(card: ModelCard) -> BrainIACConfig:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from medfm_core.models.ct_clip import CTClipConfig, ScanTransformer, encoder_shapes
-from medfm_core.weights import load_weights
+from medfm_core.models.strict_loading import load_net
 
 
 def load_scan_transformer(
@@ -23,8 +23,4 @@ def load_scan_transformer(
     Raises:
         WeightsError: weights missing, damaged or of another network.
     """
-    state = load_weights(path, encoder_shapes(config), str(device))
-    with torch.device("meta"):
-        encoder = ScanTransformer(config)
-    encoder.load_state_dict({name: value.float() for name, value in state.items()}, strict=True, assign=True)
-    return encoder.eval().requires_grad_(False)
+    return load_net(lambda: ScanTransformer(config), path, encoder_shapes(config), device)

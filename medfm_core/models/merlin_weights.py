@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from medfm_core.models.merlin import MerlinConfig, ScanEncoder, encoder_shapes
-from medfm_core.weights import load_weights
+from medfm_core.models.strict_loading import load_net
 
 
 def load_scan_encoder(path: str | Path, config: MerlinConfig, device: torch.device | str = "cpu") -> ScanEncoder:
@@ -21,9 +21,4 @@ def load_scan_encoder(path: str | Path, config: MerlinConfig, device: torch.devi
     Raises:
         WeightsError: weights missing, damaged or of another network.
     """
-    state = load_weights(path, encoder_shapes(config), str(device))
-    with torch.device("meta"):
-        encoder = ScanEncoder(config)
-    floats = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    encoder.load_state_dict(floats, strict=True, assign=True)
-    return encoder.eval().requires_grad_(False)
+    return load_net(lambda: ScanEncoder(config), path, encoder_shapes(config), device)
