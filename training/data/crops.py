@@ -61,7 +61,13 @@ def centre_start(shape: Sequence[int], size: Sequence[int]) -> tuple[int, ...]:
     return tuple((length - count) // 2 for length, count in zip(shape, size, strict=True))
 
 
-def foreground_points(volume: StoredVolume, labels: bool, rng: np.random.Generator) -> np.ndarray:
-    """Voxels of the foreground; with labels those of one of the volume's labels, each as likely as the others."""
-    known = sorted(volume.facts["points"]["labels"], key=int) if labels else []
-    return volume.points(int(known[int(rng.integers(len(known)))]) if known else None)
+def foreground_points(volume: StoredVolume, labels: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Voxels of one of the labels that the volume shows, each label as likely as the others; else of the foreground.
+
+    Args:
+        volume: where they are looked for.
+        labels: values of its label map.
+        rng: draws the label.
+    """
+    shown = [value for value in labels if str(value) in volume.facts["points"]["labels"]]
+    return volume.points(shown[int(rng.integers(len(shown)))] if shown else None)

@@ -28,7 +28,7 @@ class LabelVolumesConfig(VolumesConfig):
 
     Attributes:
         classes: names of the structures, or patterns such as `kidney_*`; empty for all that the training volumes show.
-            Class 0 is the background, class n the n-th of them.
+            Class 0 is the background, class n the n-th of them. `foreground_share` is that of crops with one of them.
     """
 
     classes: tuple[str, ...] = ()
@@ -88,6 +88,11 @@ class LabelVolumes(Volumes):
         if named and not set(self.names) <= set(named.values()):
             table[table == 0] = IGNORE
         return table[labels]
+
+    def _sought(self, volume: StoredVolume) -> list[int]:
+        """Values of the classes alone: a map may name a hundred other structures."""
+        names = value_names(volume)
+        return [value for value in super()._sought(volume) if names[value] in self.names]
 
     def _class_names(self, wanted: Sequence[str]) -> tuple[str, ...]:
         shown = self._shown()

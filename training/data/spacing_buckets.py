@@ -193,7 +193,7 @@ class SpacingBuckets:
     def _start(self, volume: StoredVolume, size: Sequence[int], key: DrawKey) -> tuple[int, ...]:
         rng, points = key.rng("crop"), None
         if rng.random() < self.config.foreground_share:
-            points = foreground_points(volume, False, rng)
+            points = foreground_points(volume, (), rng)
         return draw_start(volume.shape, size, rng, points)
 
     def _volume(self, found: StoredRows, key: str) -> StoredVolume:

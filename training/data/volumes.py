@@ -181,8 +181,12 @@ class Volumes:
         rng = key.rng("crop")
         points = None
         if rng.random() < self.config.foreground_share:
-            points = foreground_points(volume, self.config.labels, rng)
+            points = foreground_points(volume, self._sought(volume), rng)
         return draw_start(volume.shape, self.config.crop, rng, points)
+
+    def _sought(self, volume: StoredVolume) -> list[int]:
+        """Values of the label map around which crops of the foreground are drawn, ascending."""
+        return sorted(map(int, volume.facts["points"]["labels"])) if self.config.labels else []
 
     def _volume(self, key: str) -> StoredVolume:
         """Open, or take from those opened last."""

@@ -30,7 +30,8 @@ class VolumesConfig:
         crop: `(D, H, W)` in voxels; smaller volumes are padded around.
         crops_per_volume: items per volume; an epoch draws so many crops of each.
         place: "random" crops, or always the "centre".
-        foreground_share: share of the random crops that contain a voxel of the foreground (or of `labels`).
+        foreground_share: share of the random crops that contain a voxel of the foreground, with `labels` of a
+            label, each as likely as the others.
         augment: a name of `crop_augmentation.AUGMENTATIONS`.
         labels: give label maps too.
         targets: names of target columns to give; None for all.

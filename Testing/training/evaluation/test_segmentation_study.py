@@ -179,6 +179,12 @@ def test_samples_have_classes_by_name(folder):
     assert np.array_equal(only.classes(only.volume(0)), raw == 5)
 
 
+def test_crops_of_the_foreground_hold_one_of_the_classes(folder):
+    for name in ("liver", "kidney_left"):
+        volumes = source(folder, classes=[name], foreground_share=1.0, crop=[4, 4, 4])
+        assert all(volumes.sample(i % 7, DrawKey(0, i))["target"].any() for i in range(40))
+
+
 def test_a_map_that_does_not_look_for_a_structure_says_nothing_of_it(folder, monkeypatch):
     volumes = source(folder)
     volumes.names = ("liver", "spleen")
