@@ -5,26 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medfm_core.errors import InputError
 from medfm_core.progress import Progress, RichProgress
 from training.command import GOES_ON, command, parser_of
+from training.evaluation.brain_questions import TARGETS
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from training.evaluation.cohort import Cohort
+    from training.evaluation.brain_questions import Questions
     from training.evaluation.encoder_table import Entry, TableStudy
     from training.evaluation.feature_cache import FeatureCache
     from training.evaluation.held_out import HeldOut, WhereHeldOut
 
-TARGETS = ("lesion", "side", "atrophy", "sequence", "age")
 RANDOM = "random weights"
-_ONE_SIDED = {"side": ("left", "right")}  # heads with lesions on both sides, or none, have no side to tell
-_SIDES = ("side",)  # what mirroring would make wrong
 
 EXAMPLES = """examples:
   a run and its ablations, probed on virtual heads:
@@ -35,7 +33,8 @@ EXAMPLES = """examples:
     ... --card mini=neuro-jepa-mini.v1 --target lesion kind --shots 0
 
 Probes are trained on the first cohort (its split val, or inner folds where that is small, choose their regularisation)
-and judged on the whole second one. The first encoder named is compared with all others. Beside them stand random
+and judged on the whole second one. Every sequence has its own, and a target's figure is their mean; which sequence a
+scan is, is asked of all together. The first encoder named is compared with all others. Beside them stand random
 weights of every architecture, and from few labels a small convolutional network that is trained on the same scans from
 scratch. The target side counts heads with lesions on one side alone.
 
@@ -70,11 +69,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study = TableStudy(options.shots, options.draws, BootstrapPlan(resamples=options.resamples))
     progress = RichProgress()
     _make_folder(options.out)
-    entries, cohorts, about = _entries(options, study, progress)
+    entries, asked, about = _entries(options, study, progress)
     entries.sort(key=lambda entry: entry.shots is not None)
-    rows = table_rows(entries, cohorts, study, progress)
-    files = write_table(rows, cohorts, study, about, options.out / "brains")
-    print(page(rows, cohorts, study))
+    study = replace(study, columns=asked.columns)
+    rows = table_rows(entries, asked.cohorts, study, progress)
+    files = write_table(rows, asked.cohorts, study, about, options.out / "brains")
+    print(page(rows, asked.cohorts, study))
     print(f"the table is in {files[0]}, all figures in {files[1]}")
     return 0
 
@@ -90,41 +90,41 @@ def _make_folder(folder: Path) -> None:
 
 def _entries(
     options: argparse.Namespace, study: TableStudy, progress: Progress
-) -> tuple[list[Entry], dict[str, Cohort], dict[str, Any]]:
-    """Answers of every encoder, of random weights and of the network; the cohorts by target; what they were."""
+) -> tuple[list[Entry], Questions, dict[str, Any]]:
+    """Answers of every encoder, of random weights and of the network; what they answer; what they were."""
     from training.evaluation.describe import versions
     from training.evaluation.encoder_table import probe_entries
     from training.evaluation.features import Extraction, extract_features
 
     extraction = Extraction("pooled", options.batch_size, _device(options), workers=options.workers)
     entries: list[Entry] = []
-    cohorts: dict[str, Cohort] = {}
     rows: tuple[Any, ...] = ()
     about: dict[str, Any] = {"made_by": versions(), "encoders": {}}
-    first = None
+    first = asked = None
     for encoder in _with_random(_encoders(options)):
         if first is None:
             first, rows = encoder, encoder.held_out.rows
-            cohorts = _cohorts(options, encoder.held_out, study)
+            asked = _asked(options, encoder.held_out, study)
         if [row.identity for row in encoder.held_out.rows] != [row.identity for row in rows]:
             raise InputError(f"{encoder.name} sees other scans than the first encoder", "prepare all of them for both")
         progress.message(f"Vectors of {encoder.name}")
         features = extract_features(encoder.net, encoder.held_out.source, extraction, _cache(options, rows), progress)
-        entries += probe_entries(encoder.name, features, cohorts, study, progress)
+        entries += probe_entries(encoder.name, features, asked.cohorts, study, progress)
         about["encoders"][encoder.name] = encoder.described
     if study.shots and not options.no_network:
-        entries.append(_network(options, first, cohorts, study, progress))
-    return entries, cohorts, about
+        entries.append(_network(options, first, asked, study, progress))
+    return entries, asked, about
 
 
-def _cohorts(options: argparse.Namespace, held_out: HeldOut, study: TableStudy) -> dict[str, Cohort]:
-    """The targets' cohorts; too few labels are told here, before anything is computed."""
+def _asked(options: argparse.Namespace, held_out: HeldOut, study: TableStudy) -> Questions:
+    """What is asked of the cohorts; too few labels are told here, before anything is computed."""
+    from training.evaluation.brain_questions import ask
     from training.evaluation.encoder_table import drawn_labels
 
-    cohorts = {name: held_out.cohort(name, _ONE_SIDED.get(name, ())) for name in options.target}
-    for cohort in cohorts.values() if study.shots else ():
+    asked = ask(held_out, options.target, across=options.across_sequences)
+    for cohort in asked.cohorts.values() if study.shots else ():
         drawn_labels(cohort, study, 0)
-    return cohorts
+    return asked
 
 
 def _encoders(options: argparse.Namespace) -> Iterator[_Encoder]:
@@ -169,21 +169,24 @@ def _with_random(encoders: Iterator[_Encoder]) -> Iterator[_Encoder]:
 
 
 def _network(
-    options: argparse.Namespace, like: _Encoder, cohorts: dict[str, Cohort], study: TableStudy, progress: Progress
+    options: argparse.Namespace, like: _Encoder, asked: Questions, study: TableStudy, progress: Progress
 ) -> Entry:
     """The convolutional network on the same few scans; it sees them as the first encoder does."""
     from training.evaluation.few_shot_network import NetworkPlan, NetworkSources, network_entry
     from training.evaluation.held_out import open_held_out
 
-    varied = {}
-    for name in cohorts:
-        augment = "intensity" if name in _SIDES else "mirror_intensity"
-        varied[name] = open_held_out(_where(options), {**like.data, "augment": augment}).source
+    by_augmentation = {
+        name: open_held_out(_where(options), {**like.data, "augment": name}).source
+        for name in ("intensity", "mirror_intensity")
+    }
+    varied = {
+        name: by_augmentation["mirror_intensity" if name in asked.mirrored else "intensity"] for name in asked.cohorts
+    }
     plan = NetworkPlan(steps=options.network_steps, device=_device(options))
-    any_cohort = next(iter(cohorts.values()))
+    any_cohort = next(iter(asked.cohorts.values()))
     tested = [like.held_out.rows[row] for row in any_cohort.rows("test", known=False)]
     sources = NetworkSources(like.held_out.source, varied)
-    return network_entry(cohorts, study, sources, plan, _cache(options, tested), progress)
+    return network_entry(asked.cohorts, study, sources, plan, _cache(options, tested), progress)
 
 
 def _where(options: argparse.Namespace) -> WhereHeldOut:
@@ -226,8 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--test-store", required=True, help="where training.prepare put those")
     add("--target", nargs="+", default=list(TARGETS), metavar="NAME",
         help=f"target columns without 'target.' (default: {' '.join(TARGETS)})")  # fmt: skip
-    add("--shots", type=int, default=16, help="labelled scans per class in the rows of few labels; of a quantity in "
-        "all; 0 for no such rows (default: 16)")  # fmt: skip
+    add("--across-sequences", action="store_true", help="one probe of each target for all sequences together")
+    add("--shots", type=int, default=16, help="labelled scans per class to a probe in the rows of few labels; of a "
+        "quantity in all; 0 for no such rows (default: 16)")  # fmt: skip
     add("--draws", type=int, default=3, help="of few labels (default: 3)")
     add("--no-network", action="store_true", help="leave out the convolutional network")
     add("--network-steps", type=int, default=120, help="of its training, 8 scans each (default: 120)")

@@ -49,17 +49,15 @@ def test_one_table_of_encoders_random_weights_and_a_network(made, tmp_path, caps
     assert set(rows) == {*wanted, ("small CNN from scratch", 4)}
     assert rows["latent", "all"]["reference_minus_this"] is None
     assert rows["pixels", 4]["reference_minus_this"]["subjects"] == 12
-    assert rows["latent", "all"]["targets"]["lesion"]["auroc"]["subjects"] == 12
-    assert rows["latent", "all"]["regularisation"]["age"]["chosen_by"] == "5 folds"  # val has 4 heads
-    assert found["targets"]["side"]["names"] == ["left", "right"]
-    assert found["targets"]["side"]["splits"]["test"] == {
-        "items": 12,
-        "subjects": 6,
-        "classes": {"left": 6, "right": 6},
-    }
-    assert found["targets"]["lesion"]["splits"]["train"]["subjects"] == 16
+    assert rows["latent", "all"]["columns"]["lesion"]["subjects"] == 12
+    assert rows["latent", "all"]["regularisation"]["age, T1w"]["chosen_by"] == "5 folds"  # val has 4 heads
+    assert found["columns"]["side"] == ["side, FLAIR", "side, T1w"]
+    side = found["targets"]["side, T1w"]
+    assert side["names"] == ["left", "right"]
+    assert side["splits"]["test"] == {"items": 6, "subjects": 6, "classes": {"left": 3, "right": 3}}
+    assert found["targets"]["lesion, T1w"]["splits"]["train"]["subjects"] == 16
     assert rows["small CNN from scratch", 4]["parameters"] > 10_000
-    assert rows["latent", "all"]["targets"]["sequence"]["auroc"]["value"] == 1  # the contrast is plain to see
+    assert rows["latent", "all"]["columns"]["sequence"]["value"] == 1  # the contrast is plain to see
     page = (tmp_path / "brains.md").read_text()
     assert page in capsys.readouterr().out
     lines = [line for line in page.splitlines() if line.startswith("|")]
@@ -105,6 +103,8 @@ def test_what_is_wrong_is_a_sentence(made, tmp_path, capsys):
     assert main(command(made, tmp_path, named[0], named[0])) == 2
     assert "two models are called 'latent'" in capsys.readouterr().err
     assert main(command(made, tmp_path, named[0], "--shots", "40")) == 2
+    assert "40 shots are asked for, but class '0' has 4 rows" in capsys.readouterr().err
+    assert main(command(made, tmp_path, named[0], "--shots", "40", "--across-sequences")) == 2
     assert "40 shots are asked for, but class '0' has 8 rows" in capsys.readouterr().err
     assert main(command(made, tmp_path, named[0], "--shots", "3")) == 2
     assert main([*command(made, tmp_path, named[0]), "--target", "lesions"]) == 2

@@ -98,3 +98,28 @@ def check_leakage(subjects: Sequence[str], splits: Sequence[str]) -> None:
             f"{torn} subject{'s are' if torn > 1 else ' is'} in more than one split, so that figures would be too good",
             "split the manifest by subject",
         )
+
+
+def within_kinds(cohort: Cohort, kinds: Sequence[str | None]) -> dict[str, Cohort]:
+    """The cohort once per kind of its items, with the target known within that kind alone.
+
+    Args:
+        cohort: whose target is asked for.
+        kinds: of each item; None where it is of none.
+
+    Returns:
+        By kind, in alphabetical order; the items are the same in all.
+
+    Raises:
+        InputError: no item has a kind.
+    """
+    named = sorted({kind for kind in kinds if kind})
+    if not named:
+        raise InputError("no item is of a known kind", "name it in the manifest")
+    unknown = np.nan if cohort.targets.values.dtype.kind == "f" else -1
+    found = {}
+    for kind in named:
+        inside = np.array([one == kind for one in kinds])
+        values = np.where(inside.reshape(-1, *[1] * (cohort.targets.values.ndim - 1)), cohort.targets.values, unknown)
+        found[kind] = replace(cohort, targets=replace(cohort.targets, values=values))
+    return found

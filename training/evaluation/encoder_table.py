@@ -35,11 +35,19 @@ class TableStudy:
         shots: labelled scans per class, of a quantity in all, in the rows of few labels; 0 for no such rows.
         draws: of them.
         intervals: how intervals are made.
+        columns: names of the cohorts whose figures a column takes the mean of, by its heading; the cohorts of a column
+            ask for the same in different items. None: a column per cohort.
     """
 
     shots: int = 16
     draws: int = 3
     intervals: BootstrapPlan = field(default_factory=BootstrapPlan)
+    columns: Mapping[str, Sequence[str]] | None = None
+
+    def columns_of(self, cohorts: Mapping[str, Cohort]) -> dict[str, tuple[str, ...]]:
+        """Names of the cohorts of every column, by its heading."""
+        wanted = self.columns or {name: (name,) for name in cohorts}
+        return {heading: tuple(names) for heading, names in wanted.items()}
 
     def __post_init__(self) -> None:
         if self.shots and self.shots < QUARTERS:
@@ -55,7 +63,7 @@ class Entry:
     Attributes:
         model: its name.
         shots: as in `TableStudy`; None for all labels.
-        predictions: by target, one array per draw for the items of `test`, see `Scorer`.
+        predictions: by cohort, one array per draw for the items of `test`, see `Scorer`.
         details: whatever the JSON should say of it.
     """
 
@@ -71,10 +79,10 @@ class TableRow:
 
     Attributes:
         entry: whose.
-        figures: by target, with intervals over subjects.
-        mean: over the targets, of what lies above chance.
+        figures: by column, with intervals over subjects.
+        mean: over the columns, of what lies above chance.
         lead: how far the reference's mean lies above this one on the same subjects; None for the reference.
-        others: every other figure by target and metric, without intervals.
+        others: every other figure by cohort and metric, without intervals.
     """
 
     entry: Entry
@@ -103,10 +111,10 @@ def probe_entries(
     Args:
         model: name of the encoder.
         features: `(N, F)`, of every item.
-        cohorts: by target, of the same items. Where all labels are there, `val` chooses the regularisation; if it has
+        cohorts: by name, of the same items. Where all labels are there, `val` chooses the regularisation; if it has
             too few subjects (see `has_validation`), its items are trained on too, and inner folds choose.
         study: what is asked.
-        progress: advances by targets; may cancel.
+        progress: advances by cohorts; may cancel.
 
     Raises:
         InputError: features do not fit, are not finite, or there are fewer labels than shots.
@@ -143,13 +151,14 @@ def table_rows(
 
     Args:
         entries: those of one number of labels are compared with each other.
-        cohorts: by target, of the same items.
+        cohorts: by name, of the same items.
         study: how.
         progress: advances by entries; may cancel.
     """
     any_cohort = next(iter(cohorts.values()))
     subjects = any_cohort.subjects_of(any_cohort.rows("test", known=False))
-    scored = {id(entry): _Scored(entry, cohorts) for entry in entries}
+    columns = study.columns_of(cohorts)
+    scored = {id(entry): _Scored(entry, cohorts, columns) for entry in entries}
     first: dict[int | None, Entry] = {}
     for entry in entries:
         if entry.model == entries[0].model:
@@ -162,7 +171,7 @@ def table_rows(
             if other is not None and other is not entry:
                 pair: list[Statistic] = [scored[id(one)].mean for one in (other, entry)]
                 lead = paired_difference(*pair, subjects, study.intervals)[0]
-            named = dict(zip(cohorts, figures, strict=True))
+            named = dict(zip(columns, figures, strict=True))
             rows.append(TableRow(entry, named, mean, lead, _others(entry, cohorts)))
             stage.advance()
     return tuple(rows)
@@ -174,22 +183,29 @@ class _Scored:
     All resamples come from one seed, so that the differences between models need no new scores.
     """
 
-    def __init__(self, entry: Entry, cohorts: Mapping[str, Cohort]) -> None:
-        self._parts = []
-        for name, cohort in cohorts.items():
-            target = cohort.targets.values[cohort.rows("test", known=False)]
-            self._parts.append((_scorer(cohort.targets), target, entry.predictions[name]))
+    def __init__(self, entry: Entry, cohorts: Mapping[str, Cohort], columns: Mapping[str, tuple[str, ...]]) -> None:
+        self._columns = []
+        for names in columns.values():
+            parts = []
+            for cohort, predictions in ((cohorts[name], entry.predictions[name]) for name in names):
+                target = cohort.targets.values[cohort.rows("test", known=False)]
+                parts.append((_scorer(cohort.targets), target, predictions))
+            self._columns.append(parts)
         self._known: dict[bytes, np.ndarray] = {}
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """One figure per target and their mean above chance."""
+        """One figure per column and their mean above chance."""
         key = hashlib.blake2b(np.ascontiguousarray(rows).tobytes(), digest_size=16).digest()
         if key not in self._known:
             values = np.array([
-                np.mean([scorer(target[rows], one[rows]).number for one in predictions])
-                for scorer, target, predictions in self._parts
+                np.mean([
+                    scorer(target[rows], one[rows]).number
+                    for scorer, target, predictions in parts
+                    for one in predictions
+                ])
+                for parts in self._columns
             ])  # fmt: skip
-            is_area = np.array([scorer.metric == "auroc" for scorer, _, _ in self._parts])
+            is_area = np.array([parts[0][0].metric == "auroc" for parts in self._columns])
             self._known[key] = np.append(values, np.where(is_area, 2 * values - 1, values).mean())
         return self._known[key]
 

@@ -25,7 +25,7 @@ from training.evaluation.encoder_table import (
 from training.evaluation.metrics import TITLES
 from training.evaluation.report import estimate_text
 
-SCHEMA = "medfm.encoder_table.v1"
+SCHEMA = "medfm.encoder_table.v2"
 
 
 def write_table(
@@ -52,7 +52,8 @@ def write_table(
     data = {
         "schema": SCHEMA, **about, "shots": study.shots, "draws": study.draws,
         "targets": {name: facts(cohort, study.intervals) for name, cohort in cohorts.items()},
-        "results": [_plain(row, cohorts) for row in rows],
+        "columns": {heading: list(names) for heading, names in study.columns_of(cohorts).items()},
+        "results": [_plain(row) for row in rows],
     }  # fmt: skip
     atomic_text(files[1], json.dumps(data, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     return files
@@ -60,12 +61,13 @@ def write_table(
 
 def page(rows: Sequence[TableRow], cohorts: Mapping[str, Cohort], study: TableStudy) -> str:
     """The table in Markdown, with how it is to be read above it."""
-    heads = [f"{name}, {TITLES[FIGURES[cohort.targets.task]]}" for name, cohort in cohorts.items()]
+    asked = study.columns_of(cohorts)
+    heads = [f"{name}, {TITLES[FIGURES[cohorts[names[0]].targets.task]]}" for name, names in asked.items()]
     columns = ["model", "labels", *heads, "mean above chance", f"{rows[0].entry.model} is better by"]
     lines = [_said(cohorts, study), "", _line(columns), _line(["---"] * len(columns))]
     for row in rows:
         labels = "all" if row.entry.shots is None else str(row.entry.shots)
-        cells = [estimate_text(row.figures[name]) for name in cohorts]
+        cells = [estimate_text(row.figures[name]) for name in asked]
         lead = "" if row.lead is None else _lead_text(row.lead)
         lines.append(_line([row.entry.model, labels, *cells, estimate_text(row.mean), lead]))
     notes = {note for row in rows for one in (*row.figures.values(), row.mean, row.lead) if one and (note := one.note)}
@@ -80,9 +82,13 @@ def _said(cohorts: Mapping[str, Cohort], study: TableStudy) -> str:
         learnt = f"trained on {_count(cohort, 'train', 'val')}, regularisation chosen on inner folds of their subjects"
         if any(has_validation(one) for one in cohorts.values()):
             learnt += f" (where {FEWEST_VALIDATION} subjects of val are known, on those)"
+    apart = any(len(names) > 1 for names in study.columns_of(cohorts).values())
+    if apart:
+        learnt += "; one probe for each sequence where a column's figure is their mean"
+    each = "of each class are known" + (" to a probe" if apart else "")
     few = (
-        f" With {study.shots} labels, {study.shots} scans of each class are known, of a quantity {study.shots} in all, "
-        f"as many from each quarter of its range, drawn {study.draws} times, alike for all models; figures are means."
+        f" With {study.shots} labels, {study.shots} scans {each}, of a quantity {study.shots} in all, as many from "
+        f"each quarter of its range, drawn {study.draws} times, alike for all models; figures are means."
     )
     return (
         f"Linear probes on frozen vectors: {learnt}, judged scan by scan on {test} that were held out."
@@ -108,11 +114,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _plain(row: TableRow, cohorts: Mapping[str, Cohort]) -> dict[str, Any]:
-    targets = {
-        name: {FIGURES[cohort.targets.task]: asdict(row.figures[name]), **row.others[name]}
-        for name, cohort in cohorts.items()
-    }
+def _plain(row: TableRow) -> dict[str, Any]:
     lead = None if row.lead is None else asdict(row.lead)
-    return {"model": row.entry.model, "labels": row.entry.shots or "all", **row.entry.details, "targets": targets,
+    return {"model": row.entry.model, "labels": row.entry.shots or "all", **row.entry.details,
+            "columns": {heading: asdict(figure) for heading, figure in row.figures.items()}, "others": row.others,
             "mean_above_chance": asdict(row.mean), "reference_minus_this": lead}  # fmt: skip

@@ -70,6 +70,7 @@ def run_sweep(sweep: Sweep, progress: Progress = SILENT) -> tuple[list[Point], t
             folder = sweep.out / f"{count}-cases" / start.replace(" ", "-").lower()
             table, names = _one_run(_recipe_of(sweep, manifest, start), folder, progress)
             found.append(Point(count, start, table))
+            progress.message(f"{count} cases, {start}: {_told(found[-1], names)}")
     return found, names
 
 
@@ -107,6 +108,13 @@ def summary(points: Sequence[Point], names: Sequence[str]) -> dict[str, Any]:
                      "dice": float(np.mean(known)) if known else None,
                      "classes": dict(zip(names, means, strict=True))})  # fmt: skip
     return {"runs": rows, "names": list(names)}
+
+
+def _told(point: Point, names: Sequence[str]) -> str:
+    """One line about a run, as soon as it was judged."""
+    row = summary([point], names)["runs"][0]
+    classes = ", ".join(f"{name} {value:.2f}" for name, value in row["classes"].items() if value is not None)
+    return f"Dice {row['dice']:.3f} ({classes})" if classes else "no structure is shown"
 
 
 def draw_sweep(found: Mapping[str, Any], path: Path) -> None:

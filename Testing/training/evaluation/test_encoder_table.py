@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from medfm_core.errors import InputError
 from training.data.manifest import ManifestRow, TargetColumn
 from training.evaluation.bootstrap import BootstrapPlan
-from training.evaluation.cohort import Cohort, Targets
+from training.evaluation.cohort import Cohort, Targets, within_kinds
 from training.evaluation.encoder_table import TableStudy, drawn_labels, has_validation, probe_entries, table_rows
 from training.evaluation.encoder_table_page import page
 from training.evaluation.held_out import HeldOut, Joined, joined_columns
@@ -65,6 +68,31 @@ def test_figures_are_those_of_the_held_out_scans(planted, rows):
     assert row.mean.low < row.mean.value < row.mean.high
     assert row.mean.subjects == HEADS // 3
     assert set(row.others["age"]) == {"r2", "mae", "rmse", "pearson"}
+
+
+def test_a_column_is_the_mean_of_its_cohorts_and_hides_what_contrast_turns_round(planted):
+    """The third scan of every head shows age the other way round: no probe of all scans can read it."""
+    age, kinds = planted[0]["age"], ["a", "b", "c"] * HEADS
+    rng = np.random.default_rng(2)
+    seen = np.where(np.array(kinds) == "c", -1, 1) * (age.targets.values - 55) / 20
+    features = torch.from_numpy(seen[:, None] + 0.3 * rng.normal(size=(3 * HEADS, 1)))
+    apart = {f"age, {kind}": part for kind, part in within_kinds(age, kinds).items()}
+    assert [int(part.targets.known.sum()) for part in apart.values()] == [HEADS] * 3
+    study = replace(STUDY, columns={"age": tuple(apart)})
+    row = table_rows(probe_entries("x", features, apart, study), apart, study)[0]
+    test = age.rows("test", known=False)
+    by_hand = [
+        spearmanr(part.targets.values[test][part.targets.known[test]], answers[part.targets.known[test]])[0]
+        for part, (answers,) in zip(apart.values(), row.entry.predictions.values(), strict=True)
+    ]
+    assert row.figures["age"].value == row.mean.value == pytest.approx(np.mean(by_hand))
+    together = table_rows(probe_entries("x", features, {"age": age}, STUDY), {"age": age}, STUDY)[0]
+    assert row.mean.value > 0.9 > 0.6 > together.mean.value
+    text = page((row,), apart, study)
+    assert "| age, Spearman's rho | mean" in text
+    assert "one probe for each sequence" in text
+    with pytest.raises(InputError, match="no item is of a known kind"):
+        within_kinds(age, [None] * len(age))
 
 
 def test_few_subjects_of_val_choose_nothing(planted, rows):
