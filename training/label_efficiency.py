@@ -22,8 +22,9 @@ EXAMPLES = """examples:
         --data.manifest organs/manifest.csv --data.store store --objective.encoder runs/tiny-mim
   any value of the recipe may follow, e.g. --run.steps 500
 
---out holds a run per number of cases and start, label_efficiency.json with Dice per structure on the test volumes, and
-label_efficiency.png. The cases of a smaller number are among those of a larger one."""
+--out holds a run per number of cases and start, label_efficiency.json with Dice per structure on the test volumes and
+95 % intervals over their subjects, and label_efficiency.png. The same command goes on where it was stopped. The
+cases of a smaller number are among those of a larger one."""
 
 
 @command(GOES_ON)
@@ -51,9 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = summary(points, names)
     _write(found, options.out, draw_sweep)
     for row in found["runs"]:
-        told = "none of them is shown" if row["dice"] is None else f"{row['dice']:.3f}"
-        print(f"{row['cases']:>5} cases  {row['start']:<14} Dice {told}")
+        print(f"{row['cases']:>5} cases  {row['start']:<14} {_told(row)}")
     return 0
+
+
+def _told(row: dict[str, Any]) -> str:
+    if row["dice"] is None:
+        return "none of the structures is shown"
+    told = f"Dice {_number(row, 'dice')}"
+    return f"{told}; pre-trained is better by {_number(row, 'pretrained_lead')}" if "pretrained_lead" in row else told
+
+
+def _number(row: dict[str, Any], name: str) -> str:
+    ends = row[f"{name}_interval"]
+    return f"{row[name]:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
 
 def _write(found: dict[str, Any], folder: Path, draw: Callable[[dict[str, Any], Path], None]) -> None:

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import yaml
 from fake_cohort import make_cohort
@@ -7,7 +8,7 @@ from fake_cohort import make_cohort
 from medfm_core.errors import InputError
 from training import label_efficiency, prepare
 from training.data.manifest import read_manifest
-from training.evaluation.label_efficiency import Sweep, few_cases
+from training.evaluation.label_efficiency import PRETRAINED, UNET, Point, Sweep, few_cases, summary
 
 INPUT = """modality: [CT]
 orientation: null
@@ -61,5 +62,33 @@ def test_the_sweep_tells_dice_per_number_of_cases(folder, tmp_path, monkeypatch,
         (1, "from scratch", 1), (2, "from scratch", 1),
     ]  # fmt: skip
     assert all(0 <= row["dice"] <= 1 for row in found["runs"])
+    assert found["runs"][0]["dice_interval"] is None  # of one subject
     assert (tmp_path / "label_efficiency.png").stat().st_size > 3000
     assert "from scratch" in capsys.readouterr().out
+
+    def never(*_, **__):
+        raise AssertionError("judged again")
+
+    monkeypatch.setattr("training.evaluation.segment_volumes.segment_volume", never)
+    assert label_efficiency.main([*command, "--starts", "from scratch"]) == 0
+    assert json.loads((tmp_path / "label_efficiency.json").read_text()) == found
+
+
+def test_figures_are_means_of_classes_with_intervals_over_subjects():
+    rng = np.random.default_rng(0)
+    table = rng.uniform(0.2, 0.6, (12, 3))
+    table[:8, 2] = np.nan  # shown by few
+    subjects = tuple(f"s{number}" for number in range(12))
+    points = [Point(5, PRETRAINED, table, subjects), Point(5, UNET, table - rng.uniform(0, 0.2, (12, 1)), subjects),
+              Point(1, UNET, np.full((12, 3), np.nan), subjects)]  # fmt: skip
+    first, second, none = summary(points, ("a", "b", "c"))["runs"]
+    assert first["dice"] == pytest.approx(np.mean([table[:, 0].mean(), table[:, 1].mean(), table[8:, 2].mean()]))
+    low, high = first["dice_interval"]
+    assert low < first["dice"] < high
+    assert "pretrained_lead" not in first
+    assert second["pretrained_lead"] == pytest.approx(first["dice"] - second["dice"])
+    low, high = second["pretrained_lead_interval"]
+    assert 0.05 < low < second["pretrained_lead"] < high < 0.15
+    assert none["dice"] is None
+    assert none["classes"] == {"a": None, "b": None, "c": None}
+    assert "pretrained_lead" not in none
