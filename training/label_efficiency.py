@@ -15,7 +15,7 @@ from training.command import GOES_ON, command, parser_of
 EXAMPLES = """examples:
   organs of virtual patients with 1, 5, 20 and 100 labelled cases, by a pre-trained SPAD-ViT, the same from scratch,
   and a U-Net:
-    python -m training.synthesize --out organs --count 130 --findings none
+    python -m training.synthesize --out organs --count 150 --findings none
     python -m training.prepare --manifest organs/manifest.csv --store store --input training/inputs/spad-organs.yaml \\
         --preparation slices
     python -m training.label_efficiency --config training/recipes/spad/tiny-segmentation.yaml --out efficiency \\
