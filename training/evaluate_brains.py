@@ -32,11 +32,12 @@ EXAMPLES = """examples:
   a model card beside them, other targets, nothing from few labels:
     ... --card mini=neuro-jepa-mini.v1 --target lesion kind --shots 0
 
-Probes are trained on the first cohort (its split val, or inner folds where that is small, choose their regularisation)
-and judged on the whole second one. Every sequence has its own, and a target's figure is their mean; which sequence a
-scan is, is asked of all together. The first encoder named is compared with all others. Beside them stand random
-weights of every architecture, and from few labels a small convolutional network that is trained on the same scans from
-scratch. The target side counts heads with lesions on one side alone.
+Probes read the means of the tokens over eight parts of the box (--parts). They are trained on the first cohort, whose
+split val, or inner folds where that is small, choose their regularisation, and judged on the whole second one. Every
+sequence has its own, and a target's figure is their mean; which sequence a scan is, is asked of all together. The first
+encoder named is compared with all others. Beside them stand random weights of every architecture, and from few labels a
+small convolutional network that is trained on the same scans from scratch.
+The target side counts heads with lesions on one side alone.
 
 what --out holds:
   brains.md     the table, with 95 % intervals over subjects
@@ -95,11 +96,12 @@ def _entries(
     from training.evaluation.describe import versions
     from training.evaluation.encoder_table import probe_entries
     from training.evaluation.features import Extraction, extract_features
+    from training.evaluation.region_means import RegionMeans
 
     extraction = Extraction("pooled", options.batch_size, _device(options), workers=options.workers)
     entries: list[Entry] = []
     rows: tuple[Any, ...] = ()
-    about: dict[str, Any] = {"made_by": versions(), "encoders": {}}
+    about: dict[str, Any] = {"made_by": versions(), "parts": options.parts, "encoders": {}}
     first = asked = None
     for encoder in _with_random(_encoders(options)):
         if first is None:
@@ -108,7 +110,8 @@ def _entries(
         if [row.identity for row in encoder.held_out.rows] != [row.identity for row in rows]:
             raise InputError(f"{encoder.name} sees other scans than the first encoder", "prepare all of them for both")
         progress.message(f"Vectors of {encoder.name}")
-        features = extract_features(encoder.net, encoder.held_out.source, extraction, _cache(options, rows), progress)
+        net = RegionMeans(encoder.net, options.parts)
+        features = extract_features(net, encoder.held_out.source, extraction, _cache(options, rows), progress)
         entries += probe_entries(encoder.name, features, asked.cohorts, study, progress)
         about["encoders"][encoder.name] = encoder.described
     if study.shots and not options.no_network:
@@ -229,6 +232,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--test-store", required=True, help="where training.prepare put those")
     add("--target", nargs="+", default=list(TARGETS), metavar="NAME",
         help=f"target columns without 'target.' (default: {' '.join(TARGETS)})")  # fmt: skip
+    add("--parts", type=int, default=2, help="a scan's vector is the tokens' means over the parts of the box, so many "
+        "along each axis, as one mean would not know sides; 1 for the encoder's own vector (default: 2)")  # fmt: skip
     add("--across-sequences", action="store_true", help="one probe of each target for all sequences together")
     add("--shots", type=int, default=16, help="labelled scans per class to a probe in the rows of few labels; of a "
         "quantity in all; 0 for no such rows (default: 16)")  # fmt: skip
