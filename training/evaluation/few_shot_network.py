@@ -130,9 +130,11 @@ def network_entry(
                 networks.append(train_network(sources.varied[name], drawn[draw], plan, draw))
                 stage.advance()
             stage.advance(study.draws - len(missing))
-            made = predict_together(networks, sources.plain, test, plan.device, progress) if missing else []
+            known = cohort.targets.known[test]  # the others are never scored: scans of other sequences, most of them
+            made = predict_together(networks, sources.plain, test[known], plan.device, progress) if missing else []
             for draw, answers in zip(missing, made, strict=True):
-                kept[draw] = torch.from_numpy(answers)
+                kept[draw] = torch.zeros((len(test), *answers.shape[1:]), dtype=torch.float64)
+                kept[draw][torch.from_numpy(known)] = torch.from_numpy(answers).double()
                 if cache and keys[draw]:
                     cache.write(keys[draw], kept[draw])
             found[name] = tuple(answers.double().numpy() for answers in kept)
