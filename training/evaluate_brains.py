@@ -13,6 +13,7 @@ from medfm_core.errors import InputError
 from medfm_core.progress import Progress, RichProgress
 from training.command import GOES_ON, command, parser_of
 from training.evaluation.brain_questions import TARGETS
+from training.probe_parts import device_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,7 +99,7 @@ def _entries(
     from training.evaluation.features import Extraction, extract_features
     from training.evaluation.region_means import RegionMeans
 
-    extraction = Extraction("pooled", options.batch_size, _device(options), workers=options.workers)
+    extraction = Extraction("pooled", options.batch_size, device_of(options.device), workers=options.workers)
     entries: list[Entry] = []
     rows: tuple[Any, ...] = ()
     about: dict[str, Any] = {"made_by": versions(), "parts": options.parts, "encoders": {}}
@@ -185,7 +186,7 @@ def _network(
     varied = {
         name: by_augmentation["mirror_intensity" if name in asked.mirrored else "intensity"] for name in asked.cohorts
     }
-    plan = NetworkPlan(steps=options.network_steps, device=_device(options))
+    plan = NetworkPlan(steps=options.network_steps, device=device_of(options.device))
     any_cohort = next(iter(asked.cohorts.values()))
     tested = [like.held_out.rows[row] for row in any_cohort.rows("test", known=False)]
     sources = NetworkSources(like.held_out.source, varied)
@@ -204,12 +205,6 @@ def _cache(options: argparse.Namespace, rows: Sequence[Any]) -> FeatureCache:
 
     index = {name: [getattr(row, name) for row in rows] for name in ("subject", "study", "sequence", "split")}
     return FeatureCache(options.cache or options.out / "features", index)
-
-
-def _device(options: argparse.Namespace) -> str:
-    from medfm_core.inference.devices import choose_device
-
-    return str(choose_device(options.device))
 
 
 def _named(text: str, is_run: bool) -> tuple[str, str]:

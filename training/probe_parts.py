@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from medfm_core.errors import InputError
 from medfm_core.progress import Progress
 
 if TYPE_CHECKING:
@@ -81,10 +80,8 @@ def device_of(name: str) -> str:
     """The device that a word means.
 
     Raises:
-        InputError: CUDA is asked for and not there.
+        ResourceError: it is not there.
     """
-    import torch
+    from medfm_core.inference.devices import choose_device
 
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("this machine has no usable CUDA device", "use --device cpu")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return str(choose_device(name))
