@@ -31,7 +31,7 @@ EXAMPLES = """examples:
         --train-manifest brains/manifest.csv --train-store brain-store \\
         --test-manifest test/manifest.csv --test-store test-store --out table
   a model card beside them, other targets, nothing from few labels:
-    ... --card mini=neuro-jepa-mini.v1 --target lesion kind --shots 0
+    ... --card mini=neuro-jepa-mini.v2 --target lesion kind --shots 0
 
 Probes read the means of the tokens over eight parts of the box (--parts). They are trained on the first cohort, whose
 split val, or inner folds where that is small, choose their regularisation, and judged on the whole second one. Every

@@ -23,7 +23,7 @@ FUSIONS = ("average", "late", "mil", "product", "product_joint")
 
 EXAMPLES = """examples:
   is there a lesion? from T1w, T2w and FLAIR, by a product of experts:
-    python -m training.fuse --card neuro-jepa-mini.v1 --manifest brains/manifest.csv --store brain-store \\
+    python -m training.fuse --card neuro-jepa-mini.v2 --manifest brains/manifest.csv --store brain-store \\
         --target lesion --out fused
   four fusions side by side, tokens kept for the next time:
     ... --fusion average mil product product_joint --cache features
